@@ -1,0 +1,1 @@
+//! The rules for voicemail PINs (R-B3).

@@ -1,0 +1,327 @@
+//! A portal session: who it belongs to, how it was obtained, and how long it lives.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::account::AccountId;
+use super::jar::Jar;
+use super::login_name::LoginName;
+use super::rollout::Phase;
+
+/// The random value in the browser's cookie. Only its hash is kept (see [`SessionId`]).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionToken(pub [u8; 32]);
+
+impl SessionToken {
+    /// The id under which the session is stored.
+    pub fn id(&self) -> SessionId {
+        SessionId(Sha256::digest(self.0).into())
+    }
+}
+
+impl std::fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionToken(…)")
+    }
+}
+
+/// SHA-256 of the session token: useless to somebody who reads the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub [u8; 32]);
+
+/// What the user proved when the session began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ObtainedWith {
+    /// The voicemail PIN: the phase rules hold on every request (R-A6).
+    Pin,
+    /// The portal password.
+    Password,
+}
+
+/// How far the login came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Progress {
+    /// Logged in.
+    Complete,
+    /// The PBX asked a second question (its MFA) that is not answered yet.
+    Challenge,
+    /// Logged in with the right password, but the PBX refused the PIN on file: only own pages
+    /// are reachable until a PIN that works is known (R-B6).
+    PinNeeded,
+}
+
+/// What a session may reach right now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Everything; `notice` asks for a portal password.
+    Full {
+        /// Whether the warn notice is shown.
+        notice: bool,
+    },
+    /// Only the set-password page (force).
+    Held,
+    /// Only the profile's challenge paths.
+    Challenge,
+    /// Only the page that asks for the current PIN.
+    PinNeeded,
+    /// Nothing: the session has ended.
+    Ended,
+}
+
+/// How long sessions live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionPolicy {
+    /// Ends after this long without interaction (R-C4).
+    pub idle: Duration,
+    /// Ends this long after its beginning, whatever happens; `None` for no such limit.
+    pub absolute: Option<Duration>,
+}
+
+/// A challenge that is not answered ends after ten minutes.
+pub const CHALLENGE_LIFE: Duration = Duration::from_secs(600);
+
+/// A session as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Hash of the token.
+    pub id: SessionId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Their login name, for logs and for resuming the PBX session.
+    pub login: LoginName,
+    /// What was proved at its beginning.
+    pub obtained_with: ObtainedWith,
+    /// How far the login came.
+    pub progress: Progress,
+    /// [`super::account::Account::epoch`] at its beginning; a later epoch ends the session.
+    pub epoch: u64,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Last interaction, as far as written back.
+    pub last_seen: Timestamp,
+    /// The PBX's cookies.
+    pub jar: Jar,
+    /// Grows with each change of the jar; an answer to an older generation is not taken in.
+    pub jar_generation: u64,
+    /// Index of the PBX server that holds the PBX session.
+    pub server: usize,
+    /// Browser, as it called itself at the beginning.
+    pub user_agent: String,
+    /// Address it began from.
+    pub client: IpAddr,
+}
+
+/// A session in memory, shared by all requests that use it. Last-seen and jar change without a
+/// lock around the rest; ending it runs the kill switches of its open WebSockets.
+pub struct LiveSession {
+    record: SessionRecord,
+    last_seen: AtomicI64,
+    written: AtomicI64,
+    ended: AtomicBool,
+    jar: RwLock<Arc<JarState>>,
+    next_watch: AtomicU64,
+    watches: Mutex<Vec<(u64, KillSwitch)>>,
+}
+
+/// Closes a long-lived connection when its session ends.
+pub type KillSwitch = Box<dyn Fn() + Send + Sync>;
+
+/// The jar of a moment: what one request is sent with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JarState {
+    /// The cookies.
+    pub jar: Jar,
+    /// Their `Cookie` header value, made once per change instead of once per request.
+    pub header: Option<String>,
+    /// Which state of the jar this is.
+    pub generation: u64,
+    /// The PBX server that holds the session.
+    pub server: usize,
+}
+
+impl LiveSession {
+    /// Brings a stored session to life.
+    pub fn new(record: SessionRecord) -> Arc<Self> {
+        let seen = record.last_seen.as_second();
+        let jar = JarState {
+            header: record.jar.header(),
+            jar: record.jar.clone(),
+            generation: record.jar_generation,
+            server: record.server,
+        };
+        Arc::new(Self {
+            last_seen: AtomicI64::new(seen),
+            written: AtomicI64::new(seen),
+            ended: AtomicBool::new(false),
+            jar: RwLock::new(Arc::new(jar)),
+            next_watch: AtomicU64::new(0),
+            watches: Mutex::new(Vec::new()),
+            record,
+        })
+    }
+
+    /// What does not change during its life.
+    pub fn record(&self) -> &SessionRecord {
+        &self.record
+    }
+
+    /// The session as it would be stored now.
+    pub fn snapshot(&self) -> SessionRecord {
+        let jar = self.jar();
+        SessionRecord {
+            last_seen: self.last_seen(),
+            jar: jar.jar.clone(),
+            jar_generation: jar.generation,
+            server: jar.server,
+            ..self.record.clone()
+        }
+    }
+
+    /// Last interaction.
+    pub fn last_seen(&self) -> Timestamp {
+        Timestamp::from_second(self.last_seen.load(Ordering::Relaxed)).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Notes an interaction (R-C4). A clock that went backward never shortens or lengthens a life.
+    pub fn touch(&self, now: Timestamp) {
+        self.last_seen.fetch_max(now.as_second(), Ordering::Relaxed);
+    }
+
+    /// The last-seen time if it moved a minute or more since it was last written back; marks it
+    /// as written.
+    pub fn unwritten_last_seen(&self) -> Option<Timestamp> {
+        let seen = self.last_seen.load(Ordering::Relaxed);
+        let written = self.written.load(Ordering::Relaxed);
+        if seen - written < 60 {
+            return None;
+        }
+        self.written.store(seen, Ordering::Relaxed);
+        Timestamp::from_second(seen).ok()
+    }
+
+    /// The jar as it is now.
+    pub fn jar(&self) -> Arc<JarState> {
+        Arc::clone(&self.jar.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets an answer of the PBX change the jar, if the jar is still the one the request was sent
+    /// with. Returns whether it changed.
+    pub fn change_jar(&self, sent_with: u64, change: impl FnOnce(&mut Jar) -> bool) -> bool {
+        let mut current = self.jar.write().unwrap_or_else(PoisonError::into_inner);
+        if current.generation != sent_with {
+            return false;
+        }
+        let mut jar = current.jar.clone();
+        if !change(&mut jar) {
+            return false;
+        }
+        *current = Arc::new(JarState {
+            header: jar.header(),
+            jar,
+            generation: current.generation + 1,
+            server: current.server,
+        });
+        true
+    }
+
+    /// Puts in the jar of a new PBX session (R-C7), whatever was there before.
+    pub fn replace_jar(&self, jar: Jar, server: usize) {
+        let mut current = self.jar.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(JarState {
+            header: jar.header(),
+            jar,
+            generation: current.generation + 1,
+            server,
+        });
+    }
+
+    /// Ends the session for everybody who holds it and closes its WebSockets.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        let switches =
+            std::mem::take(&mut *self.watches.lock().unwrap_or_else(PoisonError::into_inner));
+        for (_, switch) in switches {
+            switch();
+        }
+    }
+
+    /// Whether it was ended in memory.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Registers a long-lived connection; the switch runs when the session ends, at once if it
+    /// already has. [`Self::unwatch`] takes it back.
+    pub fn watch(&self, switch: KillSwitch) -> u64 {
+        let number = self.next_watch.fetch_add(1, Ordering::Relaxed);
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).push((number, switch));
+        if self.has_ended() {
+            self.end();
+        }
+        number
+    }
+
+    /// Forgets a long-lived connection that has closed.
+    pub fn unwatch(&self, number: u64) {
+        self.watches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(other, _)| *other != number);
+    }
+
+    /// How many long-lived connections are open: an open WebSocket with traffic is never cut by
+    /// the idle limit.
+    pub fn watched(&self) -> usize {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Runs the kill switches without ending the session (a phase that now holds it back).
+    pub fn close_watched(&self) {
+        let switches =
+            std::mem::take(&mut *self.watches.lock().unwrap_or_else(PoisonError::into_inner));
+        for (_, switch) in switches {
+            switch();
+        }
+    }
+
+    /// What the session may reach at `now`, while `phase` runs for its tenant.
+    pub fn standing(&self, policy: &SessionPolicy, phase: Phase, now: Timestamp) -> Standing {
+        if self.has_ended() || self.expired(policy, now) {
+            return Standing::Ended;
+        }
+        match (self.record.progress, self.record.obtained_with, phase) {
+            (_, ObtainedWith::Pin, Phase::Reject) => Standing::Ended,
+            (Progress::Challenge, _, _) => Standing::Challenge,
+            (Progress::PinNeeded, _, _) => Standing::PinNeeded,
+            (Progress::Complete, ObtainedWith::Password, _) => Standing::Full { notice: false },
+            (Progress::Complete, ObtainedWith::Pin, Phase::Force) => Standing::Held,
+            (Progress::Complete, ObtainedWith::Pin, phase) => {
+                Standing::Full { notice: phase == Phase::Warn }
+            }
+        }
+    }
+
+    fn expired(&self, policy: &SessionPolicy, now: Timestamp) -> bool {
+        let older_than = |since: Timestamp, life: Duration| {
+            now.as_second().saturating_sub(since.as_second()) >= life.as_secs() as i64
+        };
+        if self.record.progress == Progress::Challenge
+            && older_than(self.record.created_at, CHALLENGE_LIFE)
+        {
+            return true;
+        }
+        older_than(self.last_seen(), policy.idle)
+            || policy.absolute.is_some_and(|life| older_than(self.record.created_at, life))
+    }
+}
+
+impl std::fmt::Debug for LiveSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveSession").field("login", &self.record.login).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! Accounts, durable.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Unavailable;
+use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
+use crate::domain::login_name::LoginName;
+
+/// Result of making an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is new.
+    New(Account),
+    /// The login name was taken: this is who has it.
+    Exists(Account),
+}
+
+/// One change of an account. Each is atomic; those marked *epoch* advance [`Account::epoch`],
+/// which ends the account's sessions.
+#[derive(Debug, Clone)]
+pub enum AccountChange {
+    /// A portal password (PHC string); the one before is kept as `previous_password`. *epoch*
+    Password { phc: String, at: Timestamp },
+    /// The same password under new hash parameters: not a change for the user.
+    Rehash { phc: String },
+    /// The PIN that the PBX just accepted; also lifts `pin_refused`.
+    Pin(SealedPin),
+    /// The PBX refused the PIN on file: replay stops.
+    PinRefused,
+    /// A completed login.
+    LoggedIn { at: Timestamp },
+    /// Switched off or on again. *epoch* when switched off.
+    Disabled(bool),
+    /// Details on file; `None` leaves a field as it is, `email: Some(None)` removes the address.
+    Details { email: Option<Option<String>>, name: Option<String>, role: Option<Role> },
+}
+
+/// What to list. Ordered by tenant, then extension (numeric ones by number).
+#[derive(Debug, Clone, Default)]
+pub struct AccountQuery {
+    /// Only this tenant.
+    pub tenant: Option<String>,
+    /// Part of login name, name or e-mail, case-insensitive.
+    pub text: Option<String>,
+    /// Only this state.
+    pub state: Option<AccountState>,
+    /// Continue after this cursor of an earlier page.
+    pub cursor: Option<String>,
+    /// At most this many (the store bounds it to 1..=1000).
+    pub limit: usize,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default)]
+pub struct AccountPage {
+    /// The accounts.
+    pub items: Vec<Account>,
+    /// Where the next page begins; `None` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// Accounts, durable. Every method fails only with an outage.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// The account of a login name.
+    async fn find(&self, login: &LoginName) -> Result<Option<Account>, Unavailable>;
+
+    /// The account with this id.
+    async fn by_id(&self, id: AccountId) -> Result<Option<Account>, Unavailable>;
+
+    /// Makes an account with the given id unless the login name is taken.
+    async fn create(
+        &self,
+        id: AccountId,
+        account: NewAccount,
+        now: Timestamp,
+    ) -> Result<Created, Unavailable>;
+
+    /// Applies one change; the account as it is afterwards, `None` if there is none. With
+    /// `expected_epoch` the change happens only if the epoch still is that one, so that of two
+    /// concurrent password changes one loses (`None`).
+    async fn change(
+        &self,
+        id: AccountId,
+        change: AccountChange,
+        expected_epoch: Option<u64>,
+    ) -> Result<Option<Account>, Unavailable>;
+
+    /// Lists and searches.
+    async fn list(&self, query: &AccountQuery) -> Result<AccountPage, Unavailable>;
+
+    /// Applies a whole import in one transaction: rows are made, or their details changed where
+    /// they differ. All or nothing; the outcome per row, in order.
+    async fn import(
+        &self,
+        rows: Vec<(AccountId, NewAccount)>,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<Vec<Imported>, Unavailable>;
+
+    /// Deletes an account for good; `false` if there was none.
+    async fn delete(&self, id: AccountId) -> Result<bool, Unavailable>;
+
+    /// How many accounts are in each state, per tenant.
+    async fn count(&self) -> Result<Vec<(String, AccountState, u64)>, Unavailable>;
+
+    /// Readiness: the store answers.
+    async fn ping(&self) -> Result<(), Unavailable>;
+}
+
+/// What an import did, or would do, with one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// A new account.
+    Created,
+    /// E-mail, name or role differed. An empty e-mail or name in the row never erases one on file.
+    Updated,
+    /// Nothing to do.
+    Unchanged,
+}

@@ -1,0 +1,38 @@
+//! What the flows need from the world, as small traits. Adapters stand behind them; tests run one
+//! contract suite per port against every adapter.
+
+mod accounts;
+mod attempts;
+mod audit;
+mod hasher;
+mod portal;
+mod sessions;
+mod time;
+mod vault;
+
+pub use accounts::{AccountChange, AccountPage, AccountQuery, AccountStore, Created, Imported};
+pub use attempts::{AttemptStore, Reservation, Reserved};
+pub use audit::{AuditLog, SecurityEvent};
+pub use hasher::{HashError, PasswordHasher, Verified};
+pub use portal::{Portal, PortalAnswer, PortalLogin, PortalSession};
+pub use sessions::SessionStore;
+pub use time::{Clock, Random};
+pub use vault::{Vault, VaultError};
+
+/// Something that Passgate depends on does not answer. Never to be read as "no" (an outage is
+/// not a wrong password): it becomes 502 or 503 and is counted as nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what} is unavailable: {detail}")]
+pub struct Unavailable {
+    /// Which dependency: `store`, `pbx`, `hasher` …
+    pub what: &'static str,
+    /// For the operator's log; never shown to users, never contains secrets.
+    pub detail: String,
+}
+
+impl Unavailable {
+    /// An outage of `what`, explained by `detail`.
+    pub fn new(what: &'static str, detail: impl std::fmt::Display) -> Self {
+        Self { what, detail: detail.to_string() }
+    }
+}

@@ -77,3 +77,10 @@ pub trait Portal: Send + Sync {
     /// Readiness: at least one PBX server answers.
     async fn ping(&self) -> Result<(), Unavailable>;
 }
+
+impl PortalSession {
+    /// No session at the PBX.
+    pub fn none() -> Self {
+        Self { jar: Jar::new(), server: 0, landing: None }
+    }
+}

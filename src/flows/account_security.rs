@@ -1,0 +1,231 @@
+//! Setting the first portal password, and changing it: verified by the present credential,
+//! which for a user without a password is the voicemail PIN.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::login::{check_password, keep_pin, stored_pin, wait_for_floor};
+use super::opening::{Opened, Opening};
+use super::{Outage, Services};
+use crate::domain::account::Account;
+use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key};
+use crate::domain::login_decision::Check;
+use crate::domain::password_policy::{PasswordContext, PasswordProblem};
+use crate::domain::secret::Secret;
+use crate::domain::session::{LiveSession, ObtainedWith};
+use crate::ports::{
+    AccountChange, PortalAnswer, PortalLogin, PortalSession, Reserved, SecurityEvent, Unavailable,
+};
+
+/// What the form said.
+#[derive(Debug, Clone)]
+pub struct PasswordForm {
+    /// The session it came in.
+    pub session: Arc<LiveSession>,
+    /// The present portal password; the PIN for a user without one.
+    pub current: Secret,
+    /// The new password.
+    pub new: Secret,
+    /// The new password again.
+    pub confirm: Secret,
+    /// Client address.
+    pub client: IpAddr,
+    /// The client's `User-Agent`.
+    pub user_agent: String,
+    /// Public host name of the request.
+    pub host: String,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub enum PasswordOutcome {
+    /// Saved. All sessions of the account ended; this is the new one of this browser.
+    Saved {
+        /// The session that goes on, under a new token.
+        opened: Box<Opened>,
+        /// Whether it was the account's first portal password.
+        first: bool,
+    },
+    /// The present credential is wrong.
+    CurrentWrong,
+    /// Too many wrong ones; counted together with logins.
+    Locked {
+        /// When the next attempt is possible.
+        until: Timestamp,
+    },
+    /// The new password breaks these rules. Nothing was counted.
+    Against(Vec<PasswordProblem>),
+    /// The two new passwords differ.
+    Different,
+    /// Somebody else changed the password meanwhile (a second tab).
+    Overtaken,
+    /// The account is gone or switched off; the session ends.
+    Gone,
+}
+
+/// Sets or changes the portal password.
+pub async fn set_password(
+    services: &Services,
+    form: PasswordForm,
+) -> Result<PasswordOutcome, Outage> {
+    let begun = Instant::now();
+    let outcome = judged(services, &form).await;
+    if matches!(outcome, Ok(PasswordOutcome::CurrentWrong | PasswordOutcome::Locked { .. })) {
+        wait_for_floor(begun, services.policies.lockout.refusal_floor).await;
+    }
+    outcome
+}
+
+async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutcome, Outage> {
+    let Some(account) = services.accounts.by_id(form.session.record().account).await? else {
+        return Ok(PasswordOutcome::Gone);
+    };
+    if account.disabled {
+        return Ok(PasswordOutcome::Gone);
+    }
+    // What needs no proof is checked first: a typing mistake costs the user no attempt.
+    if !form.new.same_as(&form.confirm) {
+        return Ok(PasswordOutcome::Different);
+    }
+    let problems = problems(services, &account, form)?;
+    if !problems.is_empty() {
+        return Ok(PasswordOutcome::Against(problems));
+    }
+
+    let policy = &services.policies.lockout;
+    let subject = AttemptSubject {
+        name: account.login.to_string(),
+        device: None,
+        address: address_key(form.client, policy),
+    };
+    let now = services.clock.now();
+    let reservation = match services.attempts.reserve(&subject, policy, now).await? {
+        Reserved::Allowed(reservation) => reservation,
+        Reserved::Locked { until, .. } => return Ok(PasswordOutcome::Locked { until }),
+    };
+    let proved = prove(services, &account, form).await;
+    let settle_as = match &proved {
+        Ok(Check::PasswordRight | Check::PinAccepted) => AttemptOutcome::Success,
+        Ok(Check::FormerSecret) => AttemptOutcome::FormerSecret(
+            services.vault.fingerprint("former", form.current.expose().as_bytes()),
+        ),
+        Ok(_) => AttemptOutcome::Failure,
+        Err(_) => AttemptOutcome::NotJudged,
+    };
+    services.attempts.settle(reservation, settle_as, policy, services.clock.now()).await?;
+    if settle_as != AttemptOutcome::Success {
+        proved?;
+        record(services, form, &account, "bad_password");
+        return Ok(PasswordOutcome::CurrentWrong);
+    }
+    save(services, form, account).await
+}
+
+fn problems(
+    services: &Services,
+    account: &Account,
+    form: &PasswordForm,
+) -> Result<Vec<PasswordProblem>, Unavailable> {
+    let pin = match account.password {
+        // The user's present credential is the PIN, whether or not the vault has it yet.
+        None => Some(form.current.clone()),
+        Some(_) => stored_pin(services, account)?,
+    };
+    let context = PasswordContext {
+        login: Some(&account.login),
+        email: account.email.as_deref(),
+        pin: pin.as_ref(),
+    };
+    Ok(services.policies.password.check(&form.new, &context))
+}
+
+async fn prove(
+    services: &Services,
+    account: &Account,
+    form: &PasswordForm,
+) -> Result<Check, Outage> {
+    if account.password.is_some() {
+        return check_password(services, account, &form.current).await;
+    }
+    if stored_pin(services, account)?.is_some_and(|pin| pin.same_as(&form.current)) {
+        return Ok(Check::PinAccepted);
+    }
+    if !services.portal.looks_like_pin(&form.current) {
+        return Ok(Check::PinRefused);
+    }
+    // The PIN may have been changed by phone since it was taken into the vault.
+    match pbx_login(services, account, form).await? {
+        PortalAnswer::Accepted(pbx) => {
+            leave(services, form, pbx).await;
+            keep_pin(services, account.id, &form.current).await?;
+            Ok(Check::PinAccepted)
+        }
+        PortalAnswer::Refused => Ok(Check::PinRefused),
+        PortalAnswer::Challenge(_) => Ok(Check::PinChallenged),
+        PortalAnswer::Unknown { detail } => Err(Outage::Pbx(Unavailable::new("pbx", detail))),
+    }
+}
+
+async fn save(
+    services: &Services,
+    form: &PasswordForm,
+    account: Account,
+) -> Result<PasswordOutcome, Outage> {
+    let first = account.password.is_none();
+    let phc = services.hasher.hash(&form.new).await?;
+    let change = AccountChange::Password { phc, at: services.clock.now() };
+    let Some(account) = services.accounts.change(account.id, change, Some(account.epoch)).await?
+    else {
+        return Ok(PasswordOutcome::Overtaken);
+    };
+    // The PBX session moves over to the new Passgate session: the jar is read before the old one
+    // ends, and never belongs to both.
+    let record_before = form.session.record();
+    let jar = form.session.jar();
+    let pbx = PortalSession { jar: jar.jar.clone(), server: jar.server, landing: None };
+    services.sessions.end_all(account.id, None).await?;
+    let how = Opening {
+        obtained_with: ObtainedWith::Password,
+        progress: record_before.progress,
+        client: form.client,
+        user_agent: &form.user_agent,
+    };
+    let opened = services.open_session(&account, pbx, how).await?;
+    record(services, form, &account, "ok");
+    Ok(PasswordOutcome::Saved { opened: Box::new(opened), first })
+}
+
+async fn pbx_login(
+    services: &Services,
+    account: &Account,
+    form: &PasswordForm,
+) -> Result<PortalAnswer, Outage> {
+    let request = PortalLogin {
+        login: &account.login,
+        pin: &form.current,
+        carried: &[],
+        user_agent: &form.user_agent,
+        client: form.client,
+        host: &form.host,
+        server: None,
+    };
+    services.portal.log_in(request).await.map_err(Outage::Pbx)
+}
+
+async fn leave(services: &Services, form: &PasswordForm, pbx: PortalSession) {
+    let signed_out = services.portal.sign_out(&pbx.jar, pbx.server, &form.user_agent, &form.host);
+    if let Err(error) = signed_out.await {
+        tracing::warn!(%error, "a PBX session that nobody uses was left open");
+    }
+}
+
+fn record(services: &Services, form: &PasswordForm, account: &Account, result: &'static str) {
+    services.audit.record(
+        SecurityEvent::of("password_set", "page", &account.login)
+            .from_client(form.client)
+            .with_result(result),
+    );
+}

@@ -1,0 +1,123 @@
+//! The PBX refused the PIN on file (it was changed by phone or by a manager): the user, signed in
+//! with the password, is asked once for the current one (R-B6).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::login::{keep_pin, wait_for_floor};
+use super::opening::{Opened, Opening};
+use super::{Outage, Services};
+use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key};
+use crate::domain::secret::Secret;
+use crate::domain::session::{LiveSession, ObtainedWith, Progress};
+use crate::ports::{PortalAnswer, PortalLogin, Reserved, SecurityEvent, Unavailable};
+
+/// What the form said.
+#[derive(Debug, Clone)]
+pub struct PinForm {
+    /// The session it came in.
+    pub session: Arc<LiveSession>,
+    /// The current voicemail PIN.
+    pub pin: Secret,
+    /// Client address.
+    pub client: IpAddr,
+    /// The client's `User-Agent`.
+    pub user_agent: String,
+    /// Public host name of the request.
+    pub host: String,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub enum PinOutcome {
+    /// The PBX accepted it: the portal is open, under a new token.
+    Opened(Box<Opened>),
+    /// The PBX refused it.
+    Wrong,
+    /// Too many wrong ones.
+    Locked {
+        /// When the next attempt is possible.
+        until: Timestamp,
+    },
+    /// The account is gone or switched off.
+    Gone,
+}
+
+/// Tries the PIN at the PBX and keeps it if it works. Wrong ones are counted apart from
+/// passwords (the password was right), so that a user who forgot the PIN can still sign in.
+pub async fn current_pin(services: &Services, form: PinForm) -> Result<PinOutcome, Outage> {
+    let begun = Instant::now();
+    let outcome = judged(services, &form).await;
+    if !matches!(outcome, Ok(PinOutcome::Opened(_))) {
+        wait_for_floor(begun, services.policies.lockout.refusal_floor).await;
+    }
+    outcome
+}
+
+async fn judged(services: &Services, form: &PinForm) -> Result<PinOutcome, Outage> {
+    let record = form.session.record();
+    let account = match services.accounts.by_id(record.account).await? {
+        Some(account) if !account.disabled => account,
+        _ => return Ok(PinOutcome::Gone),
+    };
+    let policy = &services.policies.lockout;
+    let subject = AttemptSubject {
+        name: format!("pin:{}", account.login),
+        device: None,
+        address: address_key(form.client, policy),
+    };
+    let reservation =
+        match services.attempts.reserve(&subject, policy, services.clock.now()).await? {
+            Reserved::Allowed(reservation) => reservation,
+            Reserved::Locked { until, .. } => return Ok(PinOutcome::Locked { until }),
+        };
+    let answer = ask_pbx(services, form).await;
+    let settle_as = match &answer {
+        Ok(Some(_)) => AttemptOutcome::Success,
+        Ok(None) => AttemptOutcome::Failure,
+        Err(_) => AttemptOutcome::NotJudged,
+    };
+    services.attempts.settle(reservation, settle_as, policy, services.clock.now()).await?;
+    let Some((pbx, progress)) = answer? else { return Ok(PinOutcome::Wrong) };
+
+    keep_pin(services, account.id, &form.pin).await?;
+    services.sessions.end(&record.id).await?;
+    let how = Opening {
+        obtained_with: ObtainedWith::Password,
+        progress,
+        client: form.client,
+        user_agent: &form.user_agent,
+    };
+    let opened = services.open_session(&account, pbx, how).await?;
+    services
+        .audit
+        .record(SecurityEvent::of("pin_relinked", "page", &account.login).from_client(form.client));
+    Ok(PinOutcome::Opened(Box::new(opened)))
+}
+
+async fn ask_pbx(
+    services: &Services,
+    form: &PinForm,
+) -> Result<Option<(crate::ports::PortalSession, Progress)>, Outage> {
+    if !services.portal.looks_like_pin(&form.pin) {
+        return Ok(None);
+    }
+    let login = PortalLogin {
+        login: &form.session.record().login,
+        pin: &form.pin,
+        carried: &[],
+        user_agent: &form.user_agent,
+        client: form.client,
+        host: &form.host,
+        server: None,
+    };
+    match services.portal.log_in(login).await.map_err(Outage::Pbx)? {
+        PortalAnswer::Accepted(pbx) => Ok(Some((pbx, Progress::Complete))),
+        PortalAnswer::Challenge(pbx) => Ok(Some((pbx, Progress::Challenge))),
+        PortalAnswer::Refused => Ok(None),
+        PortalAnswer::Unknown { detail } => Err(Outage::Pbx(Unavailable::new("pbx", detail))),
+    }
+}

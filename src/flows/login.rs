@@ -1,0 +1,397 @@
+//! The login. The policy is its lines: throttle → find the account → check the credential →
+//! decide by phase → log in at the PBX → open the session → record.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::opening::{Opened, Opening};
+use super::{Outage, Services};
+use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
+use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockScope, address_key};
+use crate::domain::login_decision::{Check, Decision, login_decision};
+use crate::domain::login_name::{LoginName, fold};
+use crate::domain::secret::Secret;
+use crate::domain::session::{LiveSession, ObtainedWith, Progress};
+use crate::ports::{
+    AccountChange, Created, PortalAnswer, PortalLogin, PortalSession, Reserved, SecurityEvent,
+    Unavailable, Verified,
+};
+
+/// A login as some door understood it. The client's bytes end here: what goes to the PBX is
+/// built anew from these fields.
+#[derive(Debug, Clone)]
+pub struct LoginAttempt {
+    /// What the user typed as login name.
+    pub typed: String,
+    /// The login name, when the text has the shape of one.
+    pub login: Option<LoginName>,
+    /// Portal password or PIN: which one is Passgate's business, not the user's.
+    pub secret: Secret,
+    /// Fields of the portal's form that the profile carries over (language, …).
+    pub carried: Vec<(String, String)>,
+    /// The door: `portal` or `page`.
+    pub channel: &'static str,
+    /// Client address.
+    pub client: IpAddr,
+    /// The client's `User-Agent`.
+    pub user_agent: String,
+    /// Public host name of the request.
+    pub host: String,
+    /// Value of the device cookie, unopened.
+    pub device: Option<String>,
+    /// The session that this browser has: a login inside a session ends it.
+    pub current: Option<Arc<LiveSession>>,
+}
+
+/// What became of a login.
+#[derive(Debug, Clone)]
+pub enum LoginOutcome {
+    /// A session was opened; its standing says how far it reaches.
+    Opened(Box<Opened>),
+    /// Wrong login name or secret. Always the same answer, whatever was wrong.
+    Refused,
+    /// Too many failures; the answer says how long to wait.
+    Locked {
+        /// When the next attempt is possible.
+        until: Timestamp,
+    },
+    /// The PIN is right, but the reject phase runs (R-A4).
+    TooLate,
+}
+
+/// Carries out a login. Every refusal takes at least the configured floor, so that its time says
+/// nothing about its reason.
+pub async fn log_in(services: &Services, attempt: LoginAttempt) -> Result<LoginOutcome, Outage> {
+    let begun = Instant::now();
+    let outcome = judged(services, &attempt).await;
+    if !matches!(outcome, Ok(LoginOutcome::Opened(_))) {
+        wait_for_floor(begun, services.policies.lockout.refusal_floor).await;
+    }
+    outcome
+}
+
+/// Lets a refusal take its minimum time.
+pub(super) async fn wait_for_floor(begun: Instant, floor: Duration) {
+    if let Some(rest) = floor.checked_sub(begun.elapsed()) {
+        tokio::time::sleep(rest).await;
+    }
+}
+
+async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutcome, Outage> {
+    let policy = &services.policies.lockout;
+    let subject = subject(services, attempt);
+    let reservation = match services.attempts.reserve(&subject, policy, now(services)).await? {
+        Reserved::Allowed(reservation) => reservation,
+        Reserved::Locked { until, scope } => {
+            record(services, attempt, "login", locked_reason(scope));
+            return Ok(LoginOutcome::Locked { until });
+        }
+    };
+
+    let result = check_and_decide(services, attempt).await;
+    let settle_as = match &result {
+        Ok(Verdict::Opened(_) | Verdict::TooLate) => AttemptOutcome::Success,
+        Ok(Verdict::Refused { former: Some(fingerprint), .. }) => {
+            AttemptOutcome::FormerSecret(*fingerprint)
+        }
+        Ok(Verdict::Refused { .. }) => AttemptOutcome::Failure,
+        Err(_) => AttemptOutcome::NotJudged,
+    };
+    let locked = services.attempts.settle(reservation, settle_as, policy, now(services)).await;
+    match result? {
+        Verdict::Opened(opened) => {
+            locked?;
+            record(services, attempt, "login", "ok");
+            Ok(LoginOutcome::Opened(opened))
+        }
+        Verdict::TooLate => {
+            record(services, attempt, "login", "pin_after_reject");
+            Ok(LoginOutcome::TooLate)
+        }
+        Verdict::Refused { reason, .. } => {
+            record(services, attempt, "login", reason);
+            if let Some((scope, _)) = locked? {
+                record(services, attempt, "lockout", locked_reason(scope));
+            }
+            Ok(LoginOutcome::Refused)
+        }
+    }
+}
+
+enum Verdict {
+    Opened(Box<Opened>),
+    TooLate,
+    Refused { reason: &'static str, former: Option<[u8; 16]> },
+}
+
+async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result<Verdict, Outage> {
+    let Some(login) = &attempt.login else {
+        return Ok(Verdict::Refused { reason: "unknown_name", former: None });
+    };
+    let account = services.accounts.find(login).await?;
+    let state = account.as_ref().map_or(AccountState::PinOnly, Account::state);
+
+    let (check, pbx) = match (&account, state) {
+        (_, AccountState::Disabled) => (Check::PasswordWrong, None),
+        (Some(account), AccountState::Password) => {
+            (check_password(services, account, &attempt.secret).await?, None)
+        }
+        (None, _) if !services.policies.create_on_first_login => (Check::PinRefused, None),
+        _ => try_pin(services, attempt, login).await?,
+    };
+
+    let phase = services.policies.rollout.phase(login.tenant(), now(services));
+    match (login_decision(state, check, phase), account, pbx) {
+        (Decision::Replay, Some(account), _) => replay(services, attempt, account).await,
+        (Decision::Open { .. } | Decision::Hold, account, Some(pbx)) => {
+            open_with_pin(services, attempt, login, account, pbx, Progress::Complete).await
+        }
+        (Decision::Challenge, account, Some(pbx)) => {
+            open_with_pin(services, attempt, login, account, pbx, Progress::Challenge).await
+        }
+        (Decision::TooLate, _, pbx) => {
+            leave(services, attempt, pbx).await;
+            Ok(Verdict::TooLate)
+        }
+        (Decision::RefuseFormer, _, _) => Ok(Verdict::Refused {
+            reason: "former_secret",
+            former: Some(services.vault.fingerprint("former", attempt.secret.expose().as_bytes())),
+        }),
+        (Decision::RefuseDisabled, ..) => Ok(Verdict::Refused { reason: "disabled", former: None }),
+        _ => Ok(Verdict::Refused { reason: "bad_password", former: None }),
+    }
+}
+
+/// Checks a portal password. What is wrong but was once right is told apart, because an app that
+/// nobody told about the change must not lock its owner out (R-C5).
+pub(super) async fn check_password(
+    services: &Services,
+    account: &Account,
+    secret: &Secret,
+) -> Result<Check, Outage> {
+    let Some(password) = &account.password else { return Ok(Check::PasswordWrong) };
+    match services.hasher.verify(secret, &password.phc).await? {
+        Verified::Right => return Ok(Check::PasswordRight),
+        Verified::RightButOutdated => {
+            let phc = services.hasher.hash(secret).await?;
+            services.accounts.change(account.id, AccountChange::Rehash { phc }, None).await?;
+            return Ok(Check::PasswordRight);
+        }
+        Verified::Wrong => {}
+    }
+    if stored_pin(services, account)?.is_some_and(|pin| pin.same_as(secret)) {
+        return Ok(Check::FormerSecret);
+    }
+    if let Some(previous) = &account.previous_password
+        && services.hasher.verify(secret, &previous.phc).await? != Verified::Wrong
+    {
+        return Ok(Check::FormerSecret);
+    }
+    Ok(Check::PasswordWrong)
+}
+
+/// Tries a PIN at the PBX on a fresh session. What cannot be a PIN is never sent there (R-B5).
+async fn try_pin(
+    services: &Services,
+    attempt: &LoginAttempt,
+    login: &LoginName,
+) -> Result<(Check, Option<PortalSession>), Outage> {
+    if !services.portal.looks_like_pin(&attempt.secret) {
+        return Ok((Check::PinRefused, None));
+    }
+    match pbx_login(services, attempt, login, &attempt.secret).await? {
+        PortalAnswer::Accepted(pbx) => Ok((Check::PinAccepted, Some(pbx))),
+        PortalAnswer::Challenge(pbx) => Ok((Check::PinChallenged, Some(pbx))),
+        PortalAnswer::Refused => Ok((Check::PinRefused, None)),
+        PortalAnswer::Unknown { detail } => Err(Outage::Pbx(Unavailable::new("pbx", detail))),
+    }
+}
+
+/// The password is right: logs in at the PBX with the PIN from the vault.
+async fn replay(
+    services: &Services,
+    attempt: &LoginAttempt,
+    account: Account,
+) -> Result<Verdict, Outage> {
+    let pin = match account.pin_refused {
+        // One refused PIN stops replay for the account: the PBX must not ban us.
+        true => None,
+        false => stored_pin(services, &account)?,
+    };
+    let (progress, pbx) = match pin {
+        None => (Progress::PinNeeded, PortalSession::none()),
+        Some(pin) => match pbx_login(services, attempt, &account.login, &pin).await? {
+            PortalAnswer::Accepted(pbx) => (Progress::Complete, pbx),
+            PortalAnswer::Challenge(pbx) => (Progress::Challenge, pbx),
+            PortalAnswer::Refused => {
+                services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
+                record(services, attempt, "pin_drift", "pin_refused");
+                (Progress::PinNeeded, PortalSession::none())
+            }
+            PortalAnswer::Unknown { detail } => {
+                return Err(Outage::Pbx(Unavailable::new("pbx", detail)));
+            }
+        },
+    };
+    open(services, attempt, account, pbx, ObtainedWith::Password, progress).await
+}
+
+/// The PBX accepted the PIN (or asks its second question): makes the account if it is new and
+/// keeps the PIN for later replay.
+async fn open_with_pin(
+    services: &Services,
+    attempt: &LoginAttempt,
+    login: &LoginName,
+    account: Option<Account>,
+    pbx: PortalSession,
+    progress: Progress,
+) -> Result<Verdict, Outage> {
+    let account = match account {
+        Some(account) => account,
+        None => create(services, login).await?,
+    };
+    keep_pin(services, account.id, &attempt.secret).await?;
+    open(services, attempt, account, pbx, ObtainedWith::Pin, progress).await
+}
+
+async fn create(services: &Services, login: &LoginName) -> Result<Account, Outage> {
+    let id = AccountId(Uuid::from_bytes(services.random.bytes()));
+    let new = NewAccount {
+        login: login.clone(),
+        email: None,
+        name: String::new(),
+        role: Role::default(),
+    };
+    match services.accounts.create(id, new, now(services)).await? {
+        Created::New(account) | Created::Exists(account) => Ok(account),
+    }
+}
+
+async fn open(
+    services: &Services,
+    attempt: &LoginAttempt,
+    account: Account,
+    pbx: PortalSession,
+    obtained_with: ObtainedWith,
+    progress: Progress,
+) -> Result<Verdict, Outage> {
+    if let Some(current) = &attempt.current {
+        services.sessions.end(&current.record().id).await?;
+    }
+    let how = Opening {
+        obtained_with,
+        progress,
+        client: attempt.client,
+        user_agent: &attempt.user_agent,
+    };
+    let opened = services.open_session(&account, pbx, how).await?;
+    let at = now(services);
+    services.accounts.change(account.id, AccountChange::LoggedIn { at }, None).await?;
+    Ok(Verdict::Opened(Box::new(opened)))
+}
+
+/// Seals a PIN that the PBX accepted into the account.
+pub(super) async fn keep_pin(
+    services: &Services,
+    account: AccountId,
+    pin: &Secret,
+) -> Result<(), Outage> {
+    let sealed = SealedPin(services.vault.seal(&pin_purpose(account), pin.expose().as_bytes()));
+    services.accounts.change(account, AccountChange::Pin(sealed), None).await?;
+    Ok(())
+}
+
+/// The PIN on file, opened. A ring that cannot open it is an outage, not a missing PIN.
+pub(super) fn stored_pin(
+    services: &Services,
+    account: &Account,
+) -> Result<Option<Secret>, Unavailable> {
+    let Some(SealedPin(sealed)) = &account.pin else { return Ok(None) };
+    let plain = services
+        .vault
+        .open(&pin_purpose(account.id), sealed)
+        .map_err(|error| Unavailable::new("vault", error))?;
+    let text = std::str::from_utf8(&plain).map_err(|error| Unavailable::new("vault", error))?;
+    Ok(Some(Secret::new(text)))
+}
+
+fn pin_purpose(account: AccountId) -> String {
+    format!("pin:{account}")
+}
+
+async fn pbx_login(
+    services: &Services,
+    attempt: &LoginAttempt,
+    login: &LoginName,
+    pin: &Secret,
+) -> Result<PortalAnswer, Outage> {
+    let request = PortalLogin {
+        login,
+        pin,
+        carried: &attempt.carried,
+        user_agent: &attempt.user_agent,
+        client: attempt.client,
+        host: &attempt.host,
+        server: None,
+    };
+    services.portal.log_in(request).await.map_err(Outage::Pbx)
+}
+
+/// Signs out of a PBX session that nobody will use. Best effort: the PBX ends it by itself.
+async fn leave(services: &Services, attempt: &LoginAttempt, pbx: Option<PortalSession>) {
+    if let Some(pbx) = pbx {
+        let signed_out =
+            services.portal.sign_out(&pbx.jar, pbx.server, &attempt.user_agent, &attempt.host);
+        if let Err(error) = signed_out.await {
+            tracing::warn!(%error, "a PBX session that nobody uses was left open");
+        }
+    }
+}
+
+fn subject(services: &Services, attempt: &LoginAttempt) -> AttemptSubject {
+    let name = match &attempt.login {
+        Some(login) => login.to_string(),
+        None => {
+            let mut folded = fold(&attempt.typed);
+            folded.truncate(folded.floor_char_boundary(255));
+            folded
+        }
+    };
+    let device = attempt
+        .login
+        .as_ref()
+        .zip(attempt.device.as_deref())
+        .and_then(|(login, cookie)| services.device_of(cookie, login));
+    AttemptSubject {
+        name,
+        device,
+        address: address_key(attempt.client, &services.policies.lockout),
+    }
+}
+
+fn record(services: &Services, attempt: &LoginAttempt, event: &'static str, result: &'static str) {
+    let login = attempt.login.as_ref().map_or_else(|| attempt.typed.clone(), ToString::to_string);
+    services.audit.record(SecurityEvent {
+        event,
+        channel: attempt.channel,
+        login,
+        client: Some(attempt.client),
+        result,
+    });
+}
+
+fn locked_reason(scope: LockScope) -> &'static str {
+    match scope {
+        LockScope::Name => "locked_name",
+        LockScope::Device => "locked_device",
+        LockScope::Address => "locked_address",
+    }
+}
+
+fn now(services: &Services) -> Timestamp {
+    services.clock.now()
+}

@@ -1,0 +1,93 @@
+//! Opening a session: the one place where a session token is made.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Services;
+use crate::domain::account::Account;
+use crate::domain::login_name::LoginName;
+use crate::domain::session::{
+    LiveSession, ObtainedWith, Progress, SessionRecord, SessionToken, Standing,
+};
+use crate::ports::{PortalSession, Unavailable};
+
+/// A session that was just opened, with what the browser must be given.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The value for the session cookie.
+    pub token: SessionToken,
+    /// The session.
+    pub session: Arc<LiveSession>,
+    /// The value for the device cookie, sealed: this browser signed in to this account.
+    pub device: String,
+    /// What the session may reach now.
+    pub standing: Standing,
+    /// Where the PBX sent its own login, as a path of this origin.
+    pub landing: Option<String>,
+}
+
+/// How and from where a session is opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening<'a> {
+    pub obtained_with: ObtainedWith,
+    pub progress: Progress,
+    pub client: IpAddr,
+    pub user_agent: &'a str,
+}
+
+impl Services {
+    /// Opens a session of `account` on a PBX session.
+    pub(super) async fn open_session(
+        &self,
+        account: &Account,
+        pbx: PortalSession,
+        how: Opening<'_>,
+    ) -> Result<Opened, Unavailable> {
+        let token = SessionToken(self.random.bytes());
+        let now = self.clock.now();
+        let mut user_agent = how.user_agent.to_owned();
+        user_agent.truncate(user_agent.floor_char_boundary(512));
+        let record = SessionRecord {
+            id: token.id(),
+            account: account.id,
+            login: account.login.clone(),
+            obtained_with: how.obtained_with,
+            progress: how.progress,
+            epoch: account.epoch,
+            created_at: now,
+            last_seen: now,
+            jar: pbx.jar,
+            jar_generation: 0,
+            server: pbx.server,
+            user_agent,
+            client: how.client,
+        };
+        let session = self.sessions.open(record).await?;
+        let phase = self.policies.rollout.phase(account.login.tenant(), now);
+        let standing = session.standing(&self.policies.session, phase, now);
+        Ok(Opened {
+            token,
+            session,
+            device: self.device_cookie(&account.login),
+            standing,
+            landing: pbx.landing,
+        })
+    }
+
+    /// A fresh device cookie for `login`.
+    fn device_cookie(&self, login: &LoginName) -> String {
+        let device = URL_SAFE_NO_PAD.encode(self.random.bytes::<12>());
+        URL_SAFE_NO_PAD.encode(self.vault.seal("device", format!("{device} {login}").as_bytes()))
+    }
+
+    /// The device id in a cookie value, if the cookie is ours and was given to this login name.
+    pub(super) fn device_of(&self, cookie: &str, login: &LoginName) -> Option<String> {
+        let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
+        let plain = self.vault.open("device", &sealed).ok()?;
+        let (device, owner) = std::str::from_utf8(&plain).ok()?.split_once(' ')?;
+        (owner == login.to_string()).then(|| device.to_owned())
+    }
+}

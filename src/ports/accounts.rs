@@ -94,7 +94,7 @@ pub trait AccountStore: Send + Sync {
     /// they differ. All or nothing; the outcome per row, in order.
     async fn import(
         &self,
-        rows: Vec<(AccountId, NewAccount)>,
+        rows: Vec<ImportRow>,
         now: Timestamp,
         dry_run: bool,
     ) -> Result<Vec<Imported>, Unavailable>;
@@ -109,12 +109,28 @@ pub trait AccountStore: Send + Sync {
     async fn ping(&self) -> Result<(), Unavailable>;
 }
 
+/// One row of an import. What it leaves open never changes an account that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportRow {
+    /// The id to give if the account is new.
+    pub id: AccountId,
+    /// Canonical login name.
+    pub login: LoginName,
+    /// Address on file; `None` keeps the one that is there.
+    pub email: Option<String>,
+    /// Name shown to people; empty keeps the one that is there.
+    pub name: String,
+    /// Administration rights; `None` keeps them (a new account gets [`Role::User`]), so that an
+    /// import without roles demotes no manager.
+    pub role: Option<Role>,
+}
+
 /// What an import did, or would do, with one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Imported {
     /// A new account.
     Created,
-    /// E-mail, name or role differed. An empty e-mail or name in the row never erases one on file.
+    /// E-mail, name or role differed.
     Updated,
     /// Nothing to do.
     Unchanged,

@@ -10,7 +10,9 @@ mod sessions;
 mod time;
 mod vault;
 
-pub use accounts::{AccountChange, AccountPage, AccountQuery, AccountStore, Created, Imported};
+pub use accounts::{
+    AccountChange, AccountPage, AccountQuery, AccountStore, Created, ImportRow, Imported,
+};
 pub use attempts::{AttemptStore, Reservation, Reserved};
 pub use audit::{AuditLog, SecurityEvent};
 pub use hasher::{HashError, PasswordHasher, Verified};

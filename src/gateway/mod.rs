@@ -1,9 +1,10 @@
 //! The Pingora side: what happens to each request between the client and the PBX.
 
+mod replay;
 pub mod canonical_path;
 pub mod client_address;
 pub mod cookies;
+pub mod framing;
+pub mod listeners;
 pub mod sanitise;
-
-#[cfg(test)]
-mod replay;
+pub mod tls;

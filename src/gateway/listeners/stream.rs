@@ -1,0 +1,438 @@
+//! The stream that Pingora reads requests from and writes answers to: the TLS stream with a guard
+//! around it.
+//!
+//! The guard sees every byte in clear, before Pingora. On h1 it scans each request's head
+//! ([`HeadScanner`]) and answers itself what must not be parsed; it limits the time of a whole head,
+//! where Pingora's own timeout starts anew with each byte; it ends a connection whose client takes
+//! nothing of an answer; and it can be closed from outside while nothing moves
+//! ([`ConnectionHandle::kill`]). In the good case it costs a scan of the head and two atomic loads
+//! per read; timers exist only while something waits.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::connection::{ConnectionHandle, HttpVersion};
+use super::connections::Permit;
+use crate::gateway::framing::{HeadScanner, Refusal};
+
+/// What a refused client may still send while it reads our answer: closing a socket with unread
+/// bytes would reset it, and the answer would be lost.
+const LINGER_BYTES: usize = 64 * 1024;
+/// How long we wait for it to close.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// A guarded client connection over any byte stream.
+pub(super) struct GuardedStream<S> {
+    io: S,
+    connection: ConnectionHandle,
+    digests: Digests,
+    /// `None` on h2, whose framing is the h2 crate's business.
+    head: Option<HeadScanner>,
+    head_timer: Timer,
+    write_timer: Timer,
+    farewell: Option<Farewell>,
+    _permit: Permit,
+}
+
+struct Digests {
+    fd: RawFd,
+    ssl: Arc<SslDigest>,
+    socket: Arc<SocketDigest>,
+    proxy: Arc<ProxyDigest>,
+}
+
+impl<S> GuardedStream<S> {
+    /// `fd` and `local` describe the socket under `io`.
+    pub(super) fn new(
+        io: S,
+        connection: ConnectionHandle,
+        permit: Permit,
+        fd: RawFd,
+        local: Option<SocketAddr>,
+    ) -> Self {
+        let (ssl, socket, proxy) = connection.digests(fd, local);
+        let limits = *connection.limits();
+        permit.attach(&connection);
+        Self {
+            io,
+            head: (connection.tls().http == HttpVersion::Http1).then(HeadScanner::new),
+            head_timer: Timer::new(limits.header),
+            write_timer: Timer::new(limits.stall),
+            farewell: None,
+            digests: Digests { fd, ssl, socket, proxy },
+            connection,
+            _permit: permit,
+        }
+    }
+
+    /// The answer to one request is complete and Pingora has read nothing beyond its body: the
+    /// next byte begins a new head. `false` if the connection must end here.
+    pub(super) fn expect_request(&mut self) -> bool {
+        let Some(head) = &mut self.head else { return false };
+        if !head.is_complete() || head.asks_upgrade() || self.farewell.is_some() {
+            return false;
+        }
+        *head = HeadScanner::new();
+        true
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
+    /// Lets Pingora have the bytes from `before` on only if they belong to a sound head or to a
+    /// body.
+    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let Some(head) = &mut self.head else { return };
+        let begun = head.is_partial();
+        let refusal = match head.scan(&buf.filled()[before..]) {
+            Ok(_) if !head.is_partial() => {
+                if begun {
+                    self.head_timer.stop();
+                }
+                return;
+            }
+            // A client that drips bytes without a pause never leaves the read pending.
+            Ok(_) if !self.head_timer.is_over() => return,
+            Ok(_) => Farewell::too_slow(),
+            Err(refusal) => Farewell::refused(refusal),
+        };
+        buf.set_filled(before);
+        tracing::debug!(
+            client = %self.connection.client_address(),
+            status = refusal.status,
+            "request head refused"
+        );
+        self.farewell = Some(refusal);
+    }
+
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.farewell {
+            Some(farewell) => {
+                // Whatever comes of it, the connection is over: an error here is as good as an end.
+                let _ = ready!(farewell.poll(cx, &mut self.io));
+                Poll::Ready(Ok(()))
+            }
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ends a write that has moved nothing for too long, or that was killed while it waited.
+    fn guard_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.write_timer.stop();
+            return outcome;
+        }
+        if self.connection.park_writer(cx.waker()) {
+            return Poll::Ready(Err(killed()));
+        }
+        if self.write_timer.poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for GuardedStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.connection.is_killed() {
+            return Poll::Ready(Err(killed()));
+        }
+        if this.farewell.is_none() {
+            let before = buf.filled().len();
+            match Pin::new(&mut this.io).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) if buf.filled().len() > before => {
+                    this.connection.note_read();
+                    this.inspect(buf, before);
+                    if this.farewell.is_none() {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Poll::Ready(outcome) => return Poll::Ready(outcome),
+                Poll::Pending => {
+                    let in_head = this.head.as_ref().is_some_and(HeadScanner::is_partial);
+                    if in_head && this.head_timer.poll(cx).is_ready() {
+                        this.farewell = Some(Farewell::too_slow());
+                    }
+                }
+            }
+        }
+        // Here either something is pending, or the connection is being closed.
+        if this.connection.park_reader(cx.waker()) {
+            return Poll::Ready(Err(killed()));
+        }
+        match this.farewell {
+            Some(_) => this.poll_farewell(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_over() {
+            return Poll::Ready(Err(killed()));
+        }
+        let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.guard_write(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_over() {
+            return Poll::Ready(Err(killed()));
+        }
+        let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, parts);
+        this.guard_write(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.is_over() {
+            return Poll::Ready(Err(killed()));
+        }
+        let outcome = Pin::new(&mut this.io).poll_flush(cx);
+        this.guard_write(cx, outcome)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.is_over() {
+            return Poll::Ready(Ok(()));
+        }
+        let outcome = Pin::new(&mut this.io).poll_shutdown(cx);
+        this.guard_write(cx, outcome)
+    }
+}
+
+impl<S> GuardedStream<S> {
+    /// Whether nobody but the guard may write any more.
+    fn is_over(&self) -> bool {
+        self.connection.is_killed() || self.farewell.is_some()
+    }
+}
+
+fn killed() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "connection closed by the gateway")
+}
+
+/// A time limit that costs nothing until something waits. The sleep is kept and renewed only when
+/// it fires: a connection that waits a thousand times makes one timer.
+struct Timer {
+    limit: Duration,
+    since: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    fn new(limit: Duration) -> Self {
+        Self { limit, since: None, sleep: None }
+    }
+
+    fn stop(&mut self) {
+        self.since = None;
+    }
+
+    /// Begins to count if it does not yet. Whether the limit has passed.
+    fn is_over(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now).elapsed() >= self.limit
+    }
+
+    /// [`Self::is_over`] for one who waits: wakes the task when the limit passes.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = *self.since.get_or_insert_with(Instant::now) + self.limit;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(until);
+        }
+        Poll::Pending
+    }
+}
+
+/// The last words of a connection: an answer, the end of our side, and a short wait for the
+/// client's.
+struct Farewell {
+    status: u16,
+    answer: &'static [u8],
+    written: usize,
+    stage: Stage,
+    timer: Timer,
+    drained: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Writing,
+    Flushing,
+    Closing,
+    Lingering,
+}
+
+impl Farewell {
+    fn refused(refusal: Refusal) -> Self {
+        if refusal.status().as_u16() == 431 {
+            Self::new(431, answer::TOO_LARGE)
+        } else {
+            Self::new(400, answer::BAD_REQUEST)
+        }
+    }
+
+    fn too_slow() -> Self {
+        Self::new(408, answer::TIMEOUT)
+    }
+
+    fn new(status: u16, answer: &'static [u8]) -> Self {
+        let timer = Timer::new(LINGER);
+        Self { status, answer, written: 0, stage: Stage::Writing, timer, drained: 0 }
+    }
+
+    fn poll<S>(&mut self, cx: &mut Context<'_>, io: &mut S) -> Poll<io::Result<()>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        if self.timer.poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match self.stage {
+                Stage::Writing => {
+                    let rest = &self.answer[self.written..];
+                    if rest.is_empty() {
+                        self.stage = Stage::Flushing;
+                        continue;
+                    }
+                    let wrote = ready!(Pin::new(&mut *io).poll_write(cx, rest))?;
+                    if wrote == 0 {
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.written += wrote;
+                }
+                Stage::Flushing => {
+                    ready!(Pin::new(&mut *io).poll_flush(cx))?;
+                    self.stage = Stage::Closing;
+                }
+                Stage::Closing => {
+                    ready!(Pin::new(&mut *io).poll_shutdown(cx))?;
+                    self.stage = Stage::Lingering;
+                }
+                Stage::Lingering => {
+                    let mut space = [0; 2048];
+                    let mut rest = ReadBuf::new(&mut space);
+                    ready!(Pin::new(&mut *io).poll_read(cx, &mut rest))?;
+                    self.drained += rest.filled().len();
+                    if rest.filled().is_empty() || self.drained > LINGER_BYTES {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The answers the guard gives itself, complete as bytes: there is no request to answer yet.
+pub(super) mod answer {
+    pub(in super::super) const BAD_REQUEST: &[u8] =
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\
+          Cache-Control: no-store\r\nConnection: close\r\n\r\nBad request\n";
+    pub(in super::super) const TIMEOUT: &[u8] =
+        b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\
+          Cache-Control: no-store\r\nConnection: close\r\n\r\nRequest timeout\n";
+    pub(in super::super) const TOO_LARGE: &[u8] =
+        b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain\r\n\
+          Content-Length: 25\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n\
+          Request header too large\n";
+}
+
+#[async_trait]
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Shutdown for GuardedStream<S> {
+    async fn shutdown(&mut self) {
+        // The other end may be gone already: nothing to say about it.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl<S> UniqueID for GuardedStream<S> {
+    fn id(&self) -> UniqueIDType {
+        self.digests.fd
+    }
+}
+
+impl<S> Ssl for GuardedStream<S> {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        Some(Arc::clone(&self.digests.ssl))
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        Some(match self.connection.tls().http {
+            HttpVersion::Http1 => ALPN::H1,
+            HttpVersion::Http2 => ALPN::H2,
+        })
+    }
+}
+
+impl<S> GetTimingDigest for GuardedStream<S> {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl<S> GetProxyDigest for GuardedStream<S> {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.digests.proxy))
+    }
+}
+
+impl<S> GetSocketDigest for GuardedStream<S> {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.digests.socket))
+    }
+}
+
+impl<S> Peek for GuardedStream<S> {}
+
+impl<S> fmt::Debug for GuardedStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedStream")
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}

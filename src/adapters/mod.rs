@@ -1,1 +1,12 @@
-//! adapters
+//! What stands behind the ports: SQLite, the first-level session cache, argon2, the key ring, the
+//! clock. Only the composition root names these types.
+
+pub mod argon2_hasher;
+pub mod audit_log;
+pub mod clock;
+#[cfg(test)]
+mod contract;
+pub mod key_ring;
+pub mod random;
+pub mod session_cache;
+pub mod sqlite;

@@ -240,6 +240,14 @@ impl LiveSession {
         });
     }
 
+    /// Takes in a jar that another process has stored, if it is of a newer generation.
+    pub fn renew_jar(&self, jar: Jar, generation: u64, server: usize) {
+        let mut current = self.jar.write().unwrap_or_else(PoisonError::into_inner);
+        if generation > current.generation {
+            *current = Arc::new(JarState { header: jar.header(), jar, generation, server });
+        }
+    }
+
     /// Ends the session for everybody who holds it and closes its WebSockets.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);

@@ -1,0 +1,390 @@
+//! Sessions in SQLite: the durable level under the first-level cache.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::account_rows::account_id;
+use super::{Database, from_micros, hex, to_micros, unavailable, unreadable};
+use crate::domain::account::AccountId;
+use crate::domain::jar::Jar;
+use crate::domain::login_name::LoginName;
+use crate::domain::session::{JarState, ObtainedWith, Progress, SessionId, SessionRecord};
+use crate::ports::{Unavailable, Vault};
+
+/// The session table. Rows count only while their account exists, is not disabled, and has not
+/// moved on to another epoch.
+#[derive(Clone)]
+pub struct SqliteSessions {
+    database: Database,
+    vault: Arc<dyn Vault>,
+}
+
+/// Ids per statement.
+const BATCH: usize = 2_000;
+
+macro_rules! session_columns {
+    () => {
+        "s.id, s.account, s.login, s.obtained_with, s.progress, s.epoch, s.created_at, \
+         s.last_seen, s.jar, s.jar_generation, s.server, s.user_agent, s.client"
+    };
+}
+
+impl SqliteSessions {
+    /// The sessions in `database`; their jars are sealed by `vault`.
+    pub fn new(database: Database, vault: Arc<dyn Vault>) -> Self {
+        Self { database, vault }
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The session, if it counts.
+    pub(crate) async fn load(&self, id: &SessionId) -> Result<Option<SessionRecord>, Unavailable> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM sessions AS s JOIN accounts AS a ON a.id = s.account
+              WHERE s.id = ? AND a.epoch = s.epoch AND a.disabled = 0"
+        ))
+        .bind(id.0.as_slice())
+        .fetch_optional(self.database.readers())
+        .await
+        .map_err(unavailable)?;
+        row.as_ref().map(|row| self.record(row)).transpose()
+    }
+
+    /// Stores a session; `false` if its account has meanwhile gone, been disabled or moved on.
+    pub(crate) async fn insert(&self, record: &SessionRecord) -> Result<bool, Unavailable> {
+        let epoch = i64::try_from(record.epoch).map_err(|_| unreadable("an epoch"))?;
+        let jar = self.seal(&record.id, &record.jar)?;
+        let mut transaction = self.database.write().await?;
+        let inserted = sqlx::query(
+            "INSERT INTO sessions (id, account, login, obtained_with, progress, epoch, created_at,
+                                   last_seen, jar, jar_generation, server, user_agent, client)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+              WHERE EXISTS (SELECT 1 FROM accounts WHERE id = ?2 AND epoch = ?6 AND disabled = 0)",
+        )
+        .bind(record.id.0.as_slice())
+        .bind(record.account.0.as_bytes().as_slice())
+        .bind(record.login.to_string())
+        .bind(obtained_with_text(record.obtained_with))
+        .bind(progress_text(record.progress))
+        .bind(epoch)
+        .bind(to_micros(record.created_at))
+        .bind(to_micros(record.last_seen))
+        .bind(jar)
+        .bind(signed(record.jar_generation)?)
+        .bind(i64::try_from(record.server).map_err(|_| unreadable("a server"))?)
+        .bind(&record.user_agent)
+        .bind(record.client.to_string())
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?
+        .rows_affected();
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(inserted > 0)
+    }
+
+    /// Writes a jar back if the session still exists and has an older one.
+    pub(crate) async fn save_jar(&self, id: &SessionId, jar: &JarState) -> Result<(), Unavailable> {
+        let sealed = self.seal(id, &jar.jar)?;
+        let mut transaction = self.database.write().await?;
+        sqlx::query(
+            "UPDATE sessions SET jar = ?2, jar_generation = ?3, server = ?4
+              WHERE id = ?1 AND jar_generation < ?3",
+        )
+        .bind(id.0.as_slice())
+        .bind(sealed)
+        .bind(signed(jar.generation)?)
+        .bind(i64::try_from(jar.server).map_err(|_| unreadable("a server"))?)
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)
+    }
+
+    /// Deletes a session; what it was, if it was there.
+    pub(crate) async fn delete(
+        &self,
+        id: &SessionId,
+    ) -> Result<Option<SessionRecord>, Unavailable> {
+        let mut transaction = self.database.write().await?;
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM sessions AS s WHERE s.id = ?"
+        ))
+        .bind(id.0.as_slice())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let Some(row) = row else { return Ok(None) };
+        sqlx::query("DELETE FROM sessions WHERE id = ?")
+            .bind(id.0.as_slice())
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)?;
+        self.record(&row).map(Some)
+    }
+
+    /// Deletes the sessions of an account but for `except`, which is carried over to the account's
+    /// present epoch (else the change that ends the others would end it too).
+    pub(crate) async fn delete_all(
+        &self,
+        account: AccountId,
+        except: Option<SessionId>,
+    ) -> Result<Vec<SessionId>, Unavailable> {
+        let account = account.0.as_bytes().as_slice();
+        let kept = except.map(|id| id.0.to_vec());
+        let mut transaction = self.database.write_durably().await?;
+        let deleted = sqlx::query(
+            "DELETE FROM sessions WHERE account = ?1 AND (?2 IS NULL OR id <> ?2) RETURNING id",
+        )
+        .bind(account)
+        .bind(&kept)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        if kept.is_some() {
+            sqlx::query(
+                "UPDATE sessions
+                    SET epoch = (SELECT epoch FROM accounts WHERE accounts.id = sessions.account)
+                  WHERE account = ?1 AND id = ?2",
+            )
+            .bind(account)
+            .bind(&kept)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        }
+        transaction.commit().await.map_err(unavailable)?;
+        deleted.iter().map(session_id).collect()
+    }
+
+    /// The sessions of an account that count, latest first.
+    pub(crate) async fn of_account(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<SessionRecord>, Unavailable> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM sessions AS s JOIN accounts AS a ON a.id = s.account
+              WHERE s.account = ? AND a.epoch = s.epoch AND a.disabled = 0
+              ORDER BY s.last_seen DESC, s.created_at DESC"
+        ))
+        .bind(account.0.as_bytes().as_slice())
+        .fetch_all(self.database.readers())
+        .await
+        .map_err(unavailable)?;
+        rows.iter().map(|row| self.record(row)).collect()
+    }
+
+    /// Writes last-seen times back, where the session still exists. Never moves one back.
+    pub(crate) async fn write_last_seen(
+        &self,
+        seen: &[(SessionId, Timestamp)],
+    ) -> Result<(), Unavailable> {
+        for batch in seen.chunks(BATCH) {
+            let rows: Vec<_> =
+                batch.iter().map(|(id, seen)| json!([hex(&id.0), to_micros(*seen)])).collect();
+            let mut transaction = self.database.write().await?;
+            sqlx::query(
+                "UPDATE sessions SET last_seen = max(last_seen, row.value ->> 1)
+                   FROM json_each(?1) AS row
+                  WHERE sessions.id = unhex(row.value ->> 0)",
+            )
+            .bind(json!(rows).to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    /// Those of `ids` that still count.
+    pub(crate) async fn still_valid(
+        &self,
+        ids: &[SessionId],
+    ) -> Result<HashSet<SessionId>, Unavailable> {
+        let mut valid = HashSet::with_capacity(ids.len());
+        for batch in ids.chunks(BATCH) {
+            let asked: Vec<_> = batch.iter().map(|id| hex(&id.0)).collect();
+            let rows = sqlx::query(
+                "SELECT s.id
+                   FROM json_each(?1) AS asked CROSS JOIN sessions AS s ON s.id = unhex(asked.value)
+                   JOIN accounts AS a ON a.id = s.account
+                  WHERE a.epoch = s.epoch AND a.disabled = 0",
+            )
+            .bind(json!(asked).to_string())
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(unavailable)?;
+            for row in &rows {
+                valid.insert(session_id(row)?);
+            }
+        }
+        Ok(valid)
+    }
+
+    /// Sessions last seen before `idle_before` or created before `created_before`, as far as the
+    /// table knows; with the time of their creation.
+    pub(crate) async fn stale(
+        &self,
+        idle_before: Timestamp,
+        created_before: Option<Timestamp>,
+    ) -> Result<Vec<(SessionId, Timestamp)>, Unavailable> {
+        let rows = sqlx::query(
+            "SELECT id, created_at FROM sessions
+              WHERE last_seen < ?1 OR (?2 IS NOT NULL AND created_at < ?2)",
+        )
+        .bind(to_micros(idle_before))
+        .bind(created_before.map(to_micros))
+        .fetch_all(self.database.readers())
+        .await
+        .map_err(unavailable)?;
+        rows.iter()
+            .map(|row| {
+                let created_at = row.try_get("created_at").map_err(unavailable)?;
+                Ok((session_id(row)?, from_micros(created_at)?))
+            })
+            .collect()
+    }
+
+    /// Deletes those of `ids` that are still stale; which they were.
+    pub(crate) async fn delete_stale(
+        &self,
+        ids: &[SessionId],
+        idle_before: Timestamp,
+        created_before: Option<Timestamp>,
+    ) -> Result<Vec<SessionId>, Unavailable> {
+        let mut deleted = Vec::new();
+        for batch in ids.chunks(BATCH) {
+            let asked: Vec<_> = batch.iter().map(|id| hex(&id.0)).collect();
+            let mut transaction = self.database.write().await?;
+            let rows = sqlx::query(
+                "DELETE FROM sessions
+                  WHERE id IN (SELECT unhex(value) FROM json_each(?1))
+                    AND (last_seen < ?2 OR (?3 IS NOT NULL AND created_at < ?3))
+                 RETURNING id",
+            )
+            .bind(json!(asked).to_string())
+            .bind(to_micros(idle_before))
+            .bind(created_before.map(to_micros))
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+            transaction.commit().await.map_err(unavailable)?;
+            for row in &rows {
+                deleted.push(session_id(row)?);
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// How many sessions there are.
+    pub(crate) async fn count(&self) -> Result<u64, Unavailable> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM sessions")
+            .fetch_one(self.database.readers())
+            .await
+            .map_err(unavailable)?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    fn seal(&self, id: &SessionId, jar: &Jar) -> Result<Vec<u8>, Unavailable> {
+        let plain = zeroize::Zeroizing::new(
+            serde_json::to_vec(jar).map_err(|error| Unavailable::new("store", error))?,
+        );
+        Ok(self.vault.seal(&purpose(id), &plain))
+    }
+
+    fn record(&self, row: &SqliteRow) -> Result<SessionRecord, Unavailable> {
+        let id = session_id(row)?;
+        let number = |column: &str| -> Result<u64, Unavailable> {
+            let number: i64 = row.try_get(column).map_err(unavailable)?;
+            u64::try_from(number).map_err(|_| unreadable("a number of a session"))
+        };
+        let text = |column: &str| row.try_get::<String, _>(column).map_err(unavailable);
+        let time = |column: &str| row.try_get(column).map_err(unavailable).and_then(from_micros);
+        let sealed: &[u8] = row.try_get("jar").map_err(unavailable)?;
+        let plain = self
+            .vault
+            .open(&purpose(&id), sealed)
+            .map_err(|error| Unavailable::new("vault", error))?;
+        Ok(SessionRecord {
+            id,
+            account: account_id(row.try_get("account").map_err(unavailable)?)?,
+            login: LoginName::parse(&text("login")?).map_err(|_| unreadable("a login name"))?,
+            obtained_with: obtained_with(&text("obtained_with")?)?,
+            progress: progress(&text("progress")?)?,
+            epoch: number("epoch")?,
+            created_at: time("created_at")?,
+            last_seen: time("last_seen")?,
+            jar: serde_json::from_slice(&plain).map_err(|_| unreadable("a jar"))?,
+            jar_generation: number("jar_generation")?,
+            server: usize::try_from(number("server")?).map_err(|_| unreadable("a server"))?,
+            user_agent: text("user_agent")?,
+            client: text("client")?.parse().map_err(|_| unreadable("an address"))?,
+        })
+    }
+}
+
+impl std::fmt::Debug for SqliteSessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SqliteSessions")
+    }
+}
+
+/// Binds a sealed jar to its session: a row cannot be given another session's cookies.
+fn purpose(id: &SessionId) -> String {
+    format!("jar:{}", hex(&id.0))
+}
+
+fn session_id(row: &SqliteRow) -> Result<SessionId, Unavailable> {
+    let bytes: &[u8] = row.try_get("id").map_err(unavailable)?;
+    bytes.try_into().map(SessionId).map_err(|_| unreadable("a session id"))
+}
+
+fn signed(generation: u64) -> Result<i64, Unavailable> {
+    i64::try_from(generation).map_err(|_| unreadable("a jar generation"))
+}
+
+fn obtained_with_text(with: ObtainedWith) -> &'static str {
+    match with {
+        ObtainedWith::Pin => "pin",
+        ObtainedWith::Password => "password",
+    }
+}
+
+fn obtained_with(text: &str) -> Result<ObtainedWith, Unavailable> {
+    match text {
+        "pin" => Ok(ObtainedWith::Pin),
+        "password" => Ok(ObtainedWith::Password),
+        _ => Err(unreadable("a session")),
+    }
+}
+
+fn progress_text(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Complete => "complete",
+        Progress::Challenge => "challenge",
+        Progress::PinNeeded => "pin_needed",
+    }
+}
+
+fn progress(text: &str) -> Result<Progress, Unavailable> {
+    match text {
+        "complete" => Ok(Progress::Complete),
+        "challenge" => Ok(Progress::Challenge),
+        "pin_needed" => Ok(Progress::PinNeeded),
+        _ => Err(unreadable("a session")),
+    }
+}

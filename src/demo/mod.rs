@@ -1,1 +1,3 @@
-//! demo
+//! What `passgate demo` shows on one machine: an example legacy portal and the pages around it.
+
+pub mod portal;

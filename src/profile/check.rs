@@ -113,21 +113,25 @@ impl Checker<'_> {
             self.0.add(at, "carried and fixed are for forms only", "");
         }
         let rules: Vec<Rule> = raw.judge.iter().filter_map(|rule| self.rule(rule)).collect();
-        for (missing, judgement) in
-            [("accepted", Judgement::Accepted), ("refused", Judgement::Refused)]
+        for (missing, named) in
+            [("accepted", RawJudgement::Accepted), ("refused", RawJudgement::Refused)]
         {
-            if !rules.iter().any(|rule| rule.judgement == judgement) {
+            if !raw.judge.iter().any(|rule| rule.get_ref().answer == named) {
                 let message = format!("login `{}` has no rule for `{missing}`", raw.name);
                 self.0.add(at, message, "add a [[login.judge]] section");
             }
         }
-        let hidden = match &raw.hidden {
+        let hidden = match raw.hidden.get_ref() {
             RawHidden::Named(names) => HiddenFields::Named(names.clone()),
-            RawHidden::Word(word) => match word.get_ref().as_str() {
+            RawHidden::Word(word) => match word.as_str() {
                 "all" => HiddenFields::All,
                 "none" => HiddenFields::Named(Vec::new()),
                 _ => {
-                    self.0.add(start(word), "hidden is \"all\", \"none\" or a list of names", "");
+                    self.0.add(
+                        start(&raw.hidden),
+                        "hidden is \"all\", \"none\" or a list of names",
+                        "",
+                    );
                     HiddenFields::All
                 }
             },
@@ -277,6 +281,9 @@ impl Checker<'_> {
             max_age: cors.max_age,
         });
         let methods = &raw.session.sign_out_methods;
+        if methods.is_empty() {
+            self.0.add(start(&raw.session.sign_out), "session.sign_out_methods is empty", "");
+        }
         Exposure {
             login_pages,
             guard: self.paths(&exposure.guard),
@@ -385,11 +392,77 @@ impl Checker<'_> {
 }
 
 fn bad_regex(error: &regex::Error) -> String {
-    format!("bad regular expression: {error}")
+    let error = error.to_string();
+    let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    format!("bad regular expression: {reason}")
 }
 
 /// Where a value begins; values that the file does not have begin nowhere.
 fn start<T>(value: &Spanned<T>) -> Option<usize> {
     let Range { start, end } = value.span();
     (end > start).then_some(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<(Option<usize>, String)> {
+        let problems = parse(text, "x.toml").unwrap_err();
+        problems.0.iter().map(|problem| (problem.line, problem.to_string())).collect()
+    }
+
+    fn line_of(text: &str, part: &str) -> Option<usize> {
+        text.lines().position(|line| line.contains(part)).map(|index| index + 1)
+    }
+
+    #[test]
+    fn built_in_profiles_are_right() {
+        for name in Profile::builtin_names() {
+            let profile = parse(Profile::builtin(name).unwrap(), name);
+            assert_eq!(profile.map(|profile| profile.name().to_owned()), Ok(name.to_owned()));
+        }
+        assert!(Profile::builtin("nonsense").is_none());
+    }
+
+    /// configuration.md: all problems together, each with file, line and hint.
+    #[test]
+    fn everything_wrong_is_reported_together() {
+        let text = Profile::builtin("netsapiens")
+            .unwrap()
+            .replace("\"form:data[Login][username]\"", "\"from:data[Login][username]\"")
+            .replace("'^/portal/home(/|[?#]|$)'", "'^/portal/home('")
+            .replace("\"/portal/css/*\"", "\"portal/css/*\"")
+            .replace("cookies = [\"PHPSESSID\", \"CAKEPHP\"]", "cookies = []")
+            .replace("notice = \"body\"", "notice = \"body >\"")
+            .replace("(?<tenant>[^@\\s]+)$',\n    '^(?<extension>[0-9]+)$'", "x',\n    '^[0-9]+$'");
+        let found = problems(&text);
+        for part in ["from:data", "home('", "\"portal/css", "cookies = []", "body >", "'^[0-9]+$',"]
+        {
+            let line = line_of(&text, part);
+            assert!(found.iter().any(|(at, _)| *at == line), "{part}: {line:?} not in {found:#?}");
+        }
+        assert_eq!(found.len(), 6, "{found:#?}");
+        assert!(found.iter().all(|(_, text)| text.starts_with("x.toml:")));
+    }
+
+    #[test]
+    fn a_misspelt_key_gets_a_hint() {
+        let text =
+            Profile::builtin("generic").unwrap().replace("dropped_cookies", "droped_cookies");
+        let found = problems(&text);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, line_of(&text, "droped_cookies"));
+        assert!(found[0].1.contains("did you mean `dropped_cookies`?"), "{found:?}");
+    }
+
+    /// A status alone would take the PBX's error page for a success.
+    #[test]
+    fn careless_rules_are_refused() {
+        let text = Profile::builtin("generic").unwrap();
+        let careless = text.replace("location = '^/'\ncookie_changed", "cookie_set = []\n#");
+        assert!(problems(&careless)[0].1.contains("does not prove"));
+        let endless = text.replace("answer = \"refused\"\nstatus = [401]", "answer = \"refused\"");
+        assert!(problems(&endless)[0].1.contains("no condition"));
+    }
 }

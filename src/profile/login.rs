@@ -421,3 +421,7 @@ mod strict_json {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;

@@ -189,9 +189,14 @@ impl Profile {
         &self.exposure.login_pages[0]
     }
 
-    /// Path at which the PBX ends its own session, by GET.
+    /// Path at which the PBX ends its own session.
     pub fn sign_out_path(&self) -> &str {
         &self.exposure.sign_outs[0]
+    }
+
+    /// Method by which the PBX ends its own session.
+    pub fn sign_out_method(&self) -> &str {
+        &self.exposure.sign_out_methods[0]
     }
 
     /// Where in the portal's pages Passgate adds something.

@@ -50,8 +50,8 @@ pub(super) struct RawLogin {
     pub carried: Vec<String>,
     #[serde(default)]
     pub fixed: std::collections::BTreeMap<String, String>,
-    #[serde(default)]
-    pub hidden: RawHidden,
+    #[serde(default = "all_hidden")]
+    pub hidden: Spanned<RawHidden>,
     pub csrf: Option<Spanned<RawCsrf>>,
     pub judge: Vec<Spanned<RawRule>>,
     #[serde(default)]
@@ -61,7 +61,7 @@ pub(super) struct RawLogin {
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum RawHidden {
-    Word(Text),
+    Word(String),
     Named(Vec<String>),
 }
 
@@ -73,7 +73,7 @@ pub(super) struct RawCsrf {
     pub header: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RawJudgement {
     Accepted,
@@ -201,10 +201,8 @@ pub(super) struct RawPages {
     pub security_link: Option<Text>,
 }
 
-impl Default for RawHidden {
-    fn default() -> Self {
-        Self::Word(unplaced("all"))
-    }
+fn all_hidden() -> Spanned<RawHidden> {
+    Spanned::new(0..0, RawHidden::Word("all".to_owned()))
 }
 
 fn unplaced(text: &str) -> Text {

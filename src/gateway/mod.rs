@@ -1,10 +1,16 @@
 //! The Pingora side: what happens to each request between the client and the PBX.
 
-mod replay;
 pub mod canonical_path;
 pub mod client_address;
+pub mod client_kind;
 pub mod cookies;
 pub mod framing;
 pub mod listeners;
+pub mod next_path;
+pub mod notice;
+#[cfg(test)]
+mod replay;
+pub mod rewrite;
 pub mod sanitise;
+pub mod security_headers;
 pub mod tls;

@@ -2,6 +2,7 @@
 //! that it is, and reaches the world through ports only.
 
 pub mod account_security;
+pub mod accounts;
 pub mod current_pin;
 pub mod login;
 mod opening;

@@ -1,1 +1,3 @@
-//! web
+//! Own pages and the administration, as axum routers.
+
+pub mod admin;

@@ -1,1 +1,148 @@
-//! Contract suites: one per port, run against every adapter.
+//! Contract suites: what each port promises, as tests that run against every adapter of it. A new
+//! adapter is a new [`World`] and a few lines at the end of each suite.
+
+mod accounts;
+mod attempts;
+mod hasher;
+mod outage;
+mod session_cache;
+mod sessions;
+mod vault;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::clock::MovableClock;
+use super::key_ring::KeyRing;
+use super::random::OsRandom;
+use super::session_cache::CachedSessions;
+use super::sqlite::{Database, SqliteAccounts, SqliteAttempts, SqliteSessions};
+use crate::domain::account::{Account, AccountId, NewAccount, Role};
+use crate::domain::jar::Jar;
+use crate::domain::login_name::LoginName;
+use crate::domain::session::{ObtainedWith, Progress, SessionRecord, SessionToken};
+use crate::ports::{AccountStore, Clock, Created, Random};
+
+/// Runs behaviours of a suite as tests, each in a world of its own.
+macro_rules! run_against {
+    ($world:path: $($behaviour:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                super::$behaviour($world().await).await;
+            }
+        )+
+    };
+}
+use run_against;
+
+/// The stores of one gateway, on a clock that is moved by hand.
+struct World {
+    place: Arc<tempfile::TempDir>,
+    clock: Arc<MovableClock>,
+    database: Database,
+    accounts: SqliteAccounts,
+    attempts: SqliteAttempts,
+    sessions: Arc<CachedSessions>,
+}
+
+impl World {
+    /// The embedded store.
+    async fn sqlite() -> Self {
+        let start = Timestamp::from_second(1_542_000_000).unwrap();
+        let clock = Arc::new(MovableClock::standing_at(start));
+        Self::open(Arc::new(tempfile::tempdir().unwrap()), clock).await
+    }
+
+    /// A second process on the same files.
+    async fn neighbour(&self) -> Self {
+        Self::open(Arc::clone(&self.place), Arc::clone(&self.clock)).await
+    }
+
+    /// The same files after a restart.
+    async fn restarted(self) -> Self {
+        self.database.close().await;
+        Self::open(self.place, self.clock).await
+    }
+
+    async fn open(place: Arc<tempfile::TempDir>, clock: Arc<MovableClock>) -> Self {
+        let ring = KeyRing::open_or_create(
+            &place.path().join("keyring.json"),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::new(OsRandom),
+        );
+        let ring = Arc::new(ring.unwrap());
+        let database = Database::open(&place.path().join("passgate.db")).await.unwrap();
+        let durable = SqliteSessions::new(database.clone(), ring);
+        Self {
+            place,
+            clock,
+            accounts: SqliteAccounts::new(database.clone()),
+            attempts: SqliteAttempts::new(database.clone()),
+            sessions: Arc::new(CachedSessions::new(durable, 1000)),
+            database,
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn pass(&self, seconds: i64) {
+        self.clock.advance(SignedDuration::from_secs(seconds));
+    }
+
+    /// A new account, `extension@tenant`.
+    async fn account(&self, name: &str) -> Account {
+        match self.accounts.create(fresh_id(), new_account(name), self.now()).await.unwrap() {
+            Created::New(account) => account,
+            Created::Exists(_) => panic!("{name} was there before"),
+        }
+    }
+
+    /// A session of `account` that begins now, not yet stored.
+    fn session_of(&self, account: &Account) -> SessionRecord {
+        let mut jar = Jar::new();
+        jar.take("PHPSESSID=cookie-canary");
+        SessionRecord {
+            id: fresh_token().id(),
+            account: account.id,
+            login: account.login.clone(),
+            obtained_with: ObtainedWith::Pin,
+            progress: Progress::Complete,
+            epoch: account.epoch,
+            created_at: self.now(),
+            last_seen: self.now(),
+            jar,
+            jar_generation: 0,
+            server: 1,
+            user_agent: "Mozilla/5.0 (tests)".into(),
+            client: "2001:db8::7".parse().unwrap(),
+        }
+    }
+}
+
+fn login(text: &str) -> LoginName {
+    LoginName::parse(text).unwrap()
+}
+
+fn new_account(name: &str) -> NewAccount {
+    NewAccount { login: login(name), email: None, name: String::new(), role: Role::User }
+}
+
+fn fresh_id() -> AccountId {
+    let random: &dyn Random = &OsRandom;
+    AccountId(Uuid::from_bytes(random.bytes()))
+}
+
+fn fresh_token() -> SessionToken {
+    let random: &dyn Random = &OsRandom;
+    SessionToken(random.bytes())
+}

@@ -79,6 +79,13 @@ impl Database {
         self.inner.revoked.lock().extend(accounts);
     }
 
+    /// How many counters of failed logins are kept.
+    #[cfg(test)]
+    pub(crate) async fn counters(&self) -> i64 {
+        let count = sqlx::query_scalar("SELECT count(*) FROM attempt_counters");
+        count.fetch_one(self.readers()).await.unwrap()
+    }
+
     fn readers(&self) -> &SqlitePool {
         &self.inner.readers
     }

@@ -1,0 +1,149 @@
+//! What the first level of the sessions promises beyond the port.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{World, run_against};
+use crate::adapters::key_ring::KeyRing;
+use crate::adapters::random::OsRandom;
+use crate::adapters::session_cache::CachedSessions;
+use crate::adapters::sqlite::SqliteSessions;
+use crate::ports::{AccountChange, AccountStore, Clock, SessionStore};
+
+impl World {
+    /// A first level with room for `capacity` sessions over the same durable level.
+    fn small_cache(&self, capacity: u64) -> CachedSessions {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let ring = KeyRing::open_or_create(&self.file("keyring.json"), clock, Arc::new(OsRandom));
+        let durable = SqliteSessions::new(self.database.clone(), Arc::new(ring.unwrap()));
+        CachedSessions::new(durable, capacity)
+    }
+}
+
+/// Decision 6: what another process revokes (two run during an upgrade) ends here with the next
+/// revalidation; nothing else does.
+async fn a_neighbours_revocation_counts_here(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let other = world.account("1002@abc.example").await;
+    let open = async |account| world.sessions.open(world.session_of(account)).await.unwrap();
+    let (signed_out, disabled, unrelated) =
+        (open(&account).await, open(&account).await, open(&other).await);
+    world.sessions.revalidate().await.unwrap();
+    assert!(!signed_out.has_ended() && !disabled.has_ended());
+
+    let neighbour = world.neighbour().await;
+    neighbour.sessions.end(&signed_out.record().id).await.unwrap();
+    world.sessions.revalidate().await.unwrap();
+    assert!(signed_out.has_ended());
+    assert!(world.sessions.cached(&signed_out.record().id).is_none());
+    assert!(!disabled.has_ended());
+
+    neighbour.accounts.change(account.id, AccountChange::Disabled(true), None).await.unwrap();
+    world.sessions.revalidate().await.unwrap();
+    assert!(disabled.has_ended() && !unrelated.has_ended());
+}
+
+/// Revalidation is cheap: what this process writes itself does not make it look at every session.
+async fn own_writes_are_no_news(world: World) {
+    let mark = async || world.database.change_mark().await.unwrap();
+    let before = mark().await;
+    let account = world.account("1001@abc.example").await;
+    world.sessions.open(world.session_of(&account)).await.unwrap();
+    assert_eq!(mark().await, before);
+    let neighbour = world.neighbour().await;
+    neighbour.account("1002@abc.example").await;
+    assert_ne!(mark().await, before);
+}
+
+/// Security: disabling an account ends its sessions at once, also where the change was not followed
+/// by ending them.
+async fn an_own_change_counts_without_being_followed_up(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let other = world.account("1002@abc.example").await;
+    let session = world.sessions.open(world.session_of(&account)).await.unwrap();
+    let unrelated = world.sessions.open(world.session_of(&other)).await.unwrap();
+    world.sessions.revalidate().await.unwrap();
+    world.accounts.change(account.id, AccountChange::Disabled(true), None).await.unwrap();
+    world.sessions.revalidate().await.unwrap();
+    assert!(session.has_ended() && !unrelated.has_ended());
+    let session = world.sessions.open(world.session_of(&other)).await.unwrap();
+    world.accounts.delete(other.id).await.unwrap();
+    world.sessions.revalidate().await.unwrap();
+    assert!(session.has_ended() && unrelated.has_ended());
+}
+
+/// The first level is bounded. What it lets go of stays one session as long as somebody holds it:
+/// ending it closes its WebSockets, and its last-seen time is not lost.
+async fn a_session_outlives_its_place_in_the_cache(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let sessions = world.small_cache(4);
+    let held = sessions.open(world.session_of(&account)).await.unwrap();
+    let id = held.record().id;
+    let closed = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&closed);
+    held.watch(Box::new(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+    }));
+    world.pass(120);
+    let touched = sessions.open(world.session_of(&account)).await.unwrap();
+    let touched_id = touched.record().id;
+    world.pass(120);
+    touched.touch(world.now());
+    let seen = world.now();
+    drop(touched);
+    for _ in 0..50 {
+        sessions.open(world.session_of(&account)).await.unwrap();
+        sessions.flush().await.unwrap();
+    }
+    assert!(sessions.cached(&id).is_none(), "it has been evicted");
+    // Some more than four, because the cache frees what it let go of a little later.
+    assert!(sessions.live().len() < 25, "{}", sessions.live().len());
+    assert!(sessions.live().iter().any(|session| session.record().id == id));
+    let again = sessions.find(&id).await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&held, &again));
+    let reloaded = sessions.find(&touched_id).await.unwrap().unwrap();
+    assert_eq!(reloaded.last_seen(), seen);
+    for _ in 0..50 {
+        sessions.open(world.session_of(&account)).await.unwrap();
+    }
+    assert_eq!(sessions.end_all(account.id, None).await.unwrap(), 102);
+    assert!(held.has_ended());
+    assert_eq!(closed.load(Ordering::SeqCst), 1);
+    assert!(sessions.live().is_empty());
+}
+
+/// Loads that race with the end of their session never leave it alive in memory.
+async fn no_load_outruns_the_end(world: World) {
+    let account = world.account("1001@abc.example").await;
+    for _ in 0..40 {
+        let id = world.sessions.open(world.session_of(&account)).await.unwrap().record().id;
+        // A fresh cache, so that each find goes to the durable level.
+        let sessions = Arc::new(world.small_cache(100));
+        let finds: Vec<_> = (0..4)
+            .map(|_| {
+                let sessions = Arc::clone(&sessions);
+                tokio::spawn(async move { sessions.find(&id).await.unwrap() })
+            })
+            .collect();
+        let ended = sessions.end(&id).await.unwrap();
+        assert!(ended.is_some());
+        for find in finds {
+            let found = find.await.unwrap();
+            assert!(found.is_none_or(|session| session.has_ended()));
+        }
+        assert!(sessions.cached(&id).is_none_or(|session| session.has_ended()));
+        assert!(sessions.live().is_empty());
+    }
+}
+
+mod cached_sqlite {
+    use super::*;
+
+    run_against!(World::sqlite:
+        a_neighbours_revocation_counts_here,
+        own_writes_are_no_news,
+        an_own_change_counts_without_being_followed_up,
+        a_session_outlives_its_place_in_the_cache,
+        no_load_outruns_the_end,
+    );
+}

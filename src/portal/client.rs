@@ -154,3 +154,7 @@ fn outage(error: &dyn std::error::Error) -> Unavailable {
     }
     Unavailable::new("pbx", detail)
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -7,3 +7,6 @@ mod login_form;
 mod login_request;
 
 pub use driver::{HostHeader, LoginDriver, UpstreamSettings};
+
+#[cfg(all(test, feature = "demo"))]
+mod demo_tests;

@@ -109,7 +109,8 @@ impl Checker<'_> {
             let message = format!("login `{}` reads a form and JSON at once", raw.name);
             self.0.add(at, message, "make two [[login]] sections");
         }
-        if !form && !(raw.carried.is_empty() && raw.fixed.is_empty()) {
+        let for_forms = raw.carried.len() + raw.fixed.len();
+        if !form && for_forms > 0 {
             self.0.add(at, "carried and fixed are for forms only", "");
         }
         let rules: Vec<Rule> = raw.judge.iter().filter_map(|rule| self.rule(rule)).collect();
@@ -242,10 +243,16 @@ impl Checker<'_> {
             let hint = "without them every browser would share one PBX session";
             self.0.add(start(&raw.cookies), "the session needs at least one cookie name", hint);
         }
-        let patterns = |names: &[String]| names.iter().cloned().map(CookiePattern).collect();
+        let jar = raw.cookies.get_ref().clone();
+        if jar.iter().any(|name| name.is_empty() || name.contains(['*', '=', ';', ' '])) {
+            let hint = "names are exact: a cookie taken for the session by mistake is lost";
+            self.0.add(start(&raw.cookies), "a session cookie's name is unusable", hint);
+        }
+        let exact = raw.dropped_cookies.iter().filter(|name| !name.ends_with('*'));
         SessionSigns {
-            jar: patterns(raw.cookies.get_ref()),
-            dropped: patterns(&raw.dropped_cookies),
+            withheld: jar.iter().chain(exact).cloned().collect(),
+            jar,
+            dropped: raw.dropped_cookies.iter().cloned().map(CookiePattern).collect(),
             background: self.paths(&raw.background),
             expired: raw.expired.iter().filter_map(|sign| self.sign(sign)).collect(),
         }

@@ -35,6 +35,8 @@ fn the_profiles_shape_is_read() {
         assert!(login.carried.is_empty() && login.tenant.is_none());
         assert!(!format!("{login:?}").contains("1234"));
     }
+    let login = form(&format!("{USER}&{PIN}&data[Login][language]=es")).unwrap();
+    assert_eq!(login.carried, [("data[Login][language]".to_owned(), "es".to_owned())]);
     for media in [
         "application/x-www-form-urlencoded; charset=UTF-8",
         "Application/X-WWW-Form-Urlencoded;charset=\"utf-8\"",

@@ -117,7 +117,13 @@ impl Profile {
 
     /// Whether a cookie of the PBX belongs in the jar and never in the browser.
     pub fn keeps_in_jar(&self, cookie: &str) -> bool {
-        self.session.jar.iter().any(|pattern| pattern.matches(cookie))
+        self.session.jar.iter().any(|name| name == cookie)
+    }
+
+    /// The names that a client may not send to the PBX: the jar's, and those of remember-me
+    /// cookies.
+    pub fn jar_cookies(&self) -> &[String] {
+        &self.session.withheld
     }
 
     /// Whether a cookie of the PBX is thrown away: remember-me cookies would log in around

@@ -6,13 +6,15 @@ use super::paths::PathSet;
 /// What the profile says about the PBX's session.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SessionSigns {
-    pub(super) jar: Vec<CookiePattern>,
+    pub(super) jar: Vec<String>,
     pub(super) dropped: Vec<CookiePattern>,
+    /// Names that no client may send: the jar's, and of the dropped ones those without a star.
+    pub(super) withheld: Vec<String>,
     pub(super) background: PathSet,
     pub(super) expired: Vec<Conditions>,
 }
 
-/// A cookie name, or the beginning of one (`"wordpress_*"`).
+/// The name of a cookie that is dropped, or the beginning of one (`"remember_web_*"`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CookiePattern(pub(super) String);
 
@@ -89,6 +91,8 @@ mod tests {
         assert!(profile.keeps_in_jar("PHPSESSID") && profile.keeps_in_jar("CAKEPHP"));
         assert!(!profile.keeps_in_jar("lang") && !profile.keeps_in_jar("phpsessid"));
         assert!(profile.drops_cookie("CakeCookie[Auth]") && !profile.drops_cookie("PHPSESSID"));
+        assert!(profile.jar_cookies().iter().any(|name| name == "CakeCookie"));
+        assert!(!profile.jar_cookies().iter().any(|name| name.contains('*')));
         assert!(profile.is_background("/portal/home/checkSession"));
         assert!(!profile.is_background("/portal/home"));
     }

@@ -14,3 +14,6 @@ pub mod rewrite;
 pub mod sanitise;
 pub mod security_headers;
 pub mod tls;
+
+#[cfg(test)]
+mod replay;

@@ -5,11 +5,13 @@
 //! ends (Pingora drops `Content-Length` beside `Transfer-Encoding` before the pipeline sees it).
 //! [`check`] looks at the parsed header, on h1 and h2, at what needs whole values: Host.
 
+mod h2_heads;
 mod head;
 
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
 
+pub use self::h2_heads::HeaderBlocks;
 pub use self::head::{HeadScanner, Progress};
 
 /// Largest header block in bytes, request line included.

@@ -2,8 +2,9 @@
 //! around it.
 //!
 //! The guard sees every byte in clear, before Pingora. On h1 it scans each request's head
-//! ([`HeadScanner`]) and answers itself what must not be parsed; it limits the time of a whole head,
-//! where Pingora's own timeout starts anew with each byte; it ends a connection whose client takes
+//! ([`HeadScanner`]), lets Pingora have it only when it is complete, and answers itself what must not
+//! be parsed; it limits the time of a whole head, where Pingora's own timeout starts anew with each
+//! byte; it ends a connection whose client takes
 //! nothing of an answer; and it can be closed from outside while nothing moves
 //! ([`ConnectionHandle::kill`]). In the good case it costs a scan of the head and two atomic loads
 //! per read; timers exist only while something waits.
@@ -29,7 +30,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{ConnectionHandle, HttpVersion};
 use super::connections::Permit;
-use crate::gateway::framing::{HeadScanner, Refusal};
+use crate::gateway::framing::{HeadScanner, HeaderBlocks, Progress, Refusal};
 
 /// What a refused client may still send while it reads our answer: closing a socket with unread
 /// bytes would reset it, and the answer would be lost.
@@ -42,12 +43,37 @@ pub(super) struct GuardedStream<S> {
     io: S,
     connection: ConnectionHandle,
     digests: Digests,
-    /// `None` on h2, whose framing is the h2 crate's business.
-    head: Option<HeadScanner>,
+    heads: Heads,
+    /// The beginning of an h1 head whose end has not come, then the head until it is read.
+    held: Vec<u8>,
     head_timer: Timer,
     write_timer: Timer,
     farewell: Option<Farewell>,
     _permit: Permit,
+}
+
+/// Follows the request heads of the connection. On h2 what they say is the h2 crate's business,
+/// and only the time they take is ours.
+enum Heads {
+    Http1(HeadScanner),
+    Http2(HeaderBlocks),
+}
+
+impl Heads {
+    fn new(http: HttpVersion) -> Self {
+        match http {
+            HttpVersion::Http1 => Self::Http1(HeadScanner::new()),
+            HttpVersion::Http2 => Self::Http2(HeaderBlocks::new()),
+        }
+    }
+
+    /// Whether the client owes the rest of a head.
+    fn is_partial(&self) -> bool {
+        match self {
+            Self::Http1(head) => head.is_partial(),
+            Self::Http2(blocks) => blocks.is_partial(),
+        }
+    }
 }
 
 struct Digests {
@@ -71,7 +97,8 @@ impl<S> GuardedStream<S> {
         permit.attach(&connection);
         Self {
             io,
-            head: (connection.tls().http == HttpVersion::Http1).then(HeadScanner::new),
+            heads: Heads::new(connection.tls().http),
+            held: Vec::new(),
             head_timer: Timer::new(limits.header),
             write_timer: Timer::new(limits.stall),
             farewell: None,
@@ -84,8 +111,12 @@ impl<S> GuardedStream<S> {
     /// The answer to one request is complete and Pingora has read nothing beyond its body: the
     /// next byte begins a new head. `false` if the connection must end here.
     pub(super) fn expect_request(&mut self) -> bool {
-        let Some(head) = &mut self.head else { return false };
-        if !head.is_complete() || head.asks_upgrade() || self.farewell.is_some() {
+        let Heads::Http1(head) = &mut self.heads else { return false };
+        if !head.is_complete()
+            || head.asks_upgrade()
+            || !self.held.is_empty()
+            || self.farewell.is_some()
+        {
             return false;
         }
         *head = HeadScanner::new();
@@ -94,30 +125,63 @@ impl<S> GuardedStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
-    /// Lets Pingora have the bytes from `before` on only if they belong to a sound head or to a
-    /// body.
-    fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
-        let Some(head) = &mut self.head else { return };
-        let begun = head.is_partial();
-        let refusal = match head.scan(&buf.filled()[before..]) {
-            Ok(_) if !head.is_partial() => {
-                if begun {
-                    self.head_timer.stop();
+    /// Whether Pingora may have these bytes, just read. If not, they are held until their head is
+    /// complete, or a farewell is said.
+    ///
+    /// Pingora never sees an incomplete head, so it neither parses the same bytes again with each
+    /// that drips in, nor logs an error for each client that gives up half-way.
+    fn inspect(&mut self, fresh: &[u8]) -> bool {
+        let (completed, hold) = match &mut self.heads {
+            Heads::Http1(head) if head.is_complete() && self.held.is_empty() => return true,
+            Heads::Http1(head) => match head.scan(fresh) {
+                Ok(Progress::Complete) => (true, !self.held.is_empty()),
+                Ok(Progress::Partial) => (false, true),
+                Err(refusal) => {
+                    self.say_farewell(Farewell::refused(refusal));
+                    return false;
                 }
-                return;
-            }
-            // A client that drips bytes without a pause never leaves the read pending.
-            Ok(_) if !self.head_timer.is_over() => return,
-            Ok(_) => Farewell::too_slow(),
-            Err(refusal) => Farewell::refused(refusal),
+            },
+            Heads::Http2(blocks) => (blocks.follow(fresh), false),
         };
-        buf.set_filled(before);
+        if hold {
+            self.held.extend_from_slice(fresh);
+        }
+        if completed {
+            self.head_timer.stop();
+        }
+        // A client that drips bytes without a pause never leaves the read pending, so the clock is
+        // looked at here too.
+        if self.heads.is_partial() && self.head_timer.is_over() {
+            self.head_is_late();
+            return false;
+        }
+        !hold
+    }
+
+    /// Gives Pingora what was held, as much as it has room for.
+    fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
+        let count = buf.remaining().min(self.held.len());
+        buf.put_slice(&self.held[..count]);
+        self.held.drain(..count);
+        if self.held.is_empty() {
+            self.held = Vec::new();
+        }
+    }
+
+    fn head_is_late(&mut self) {
+        self.say_farewell(match self.heads {
+            Heads::Http1(_) => Farewell::new(408, answer::TIMEOUT),
+            Heads::Http2(_) => Farewell::without_words(),
+        });
+    }
+
+    fn say_farewell(&mut self, farewell: Farewell) {
         tracing::debug!(
             client = %self.connection.client_address(),
-            status = refusal.status,
+            status = farewell.status,
             "request head refused"
         );
-        self.farewell = Some(refusal);
+        self.farewell = Some(farewell);
     }
 
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -161,22 +225,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for GuardedStream<S> {
         if this.connection.is_killed() {
             return Poll::Ready(Err(killed()));
         }
-        if this.farewell.is_none() {
+        while this.farewell.is_none() {
+            if !this.held.is_empty() && !this.heads.is_partial() {
+                this.hand_out(buf);
+                return Poll::Ready(Ok(()));
+            }
             let before = buf.filled().len();
             match Pin::new(&mut this.io).poll_read(cx, buf) {
                 Poll::Ready(Ok(())) if buf.filled().len() > before => {
                     this.connection.note_read();
-                    this.inspect(buf, before);
-                    if this.farewell.is_none() {
+                    if this.inspect(&buf.filled()[before..]) {
                         return Poll::Ready(Ok(()));
                     }
+                    buf.set_filled(before);
                 }
                 Poll::Ready(outcome) => return Poll::Ready(outcome),
+                Poll::Pending if !this.heads.is_partial() => break,
                 Poll::Pending => {
-                    let in_head = this.head.as_ref().is_some_and(HeadScanner::is_partial);
-                    if in_head && this.head_timer.poll(cx).is_ready() {
-                        this.farewell = Some(Farewell::too_slow());
+                    if this.head_timer.poll(cx).is_pending() {
+                        break;
                     }
+                    this.head_is_late();
                 }
             }
         }
@@ -316,8 +385,9 @@ impl Farewell {
         }
     }
 
-    fn too_slow() -> Self {
-        Self::new(408, answer::TIMEOUT)
+    /// For an h2 client in the middle of a frame: nothing we could say would be understood.
+    fn without_words() -> Self {
+        Self { stage: Stage::Closing, ..Self::new(408, b"") }
     }
 
     fn new(status: u16, answer: &'static [u8]) -> Self {

@@ -8,8 +8,6 @@ pub mod framing;
 pub mod listeners;
 pub mod next_path;
 pub mod notice;
-#[cfg(test)]
-mod replay;
 pub mod rewrite;
 pub mod sanitise;
 pub mod security_headers;

@@ -130,7 +130,7 @@ fn is_sequence(digits: &[u8]) -> bool {
 /// The whole is one block repeated at least twice.
 fn is_repeated(digits: &[u8]) -> bool {
     (1..=digits.len() / 2)
-        .filter(|size| digits.len() % size == 0)
+        .filter(|size| digits.len().is_multiple_of(*size))
         .any(|size| digits.chunks(size).all(|block| block == &digits[..size]))
 }
 

@@ -1,0 +1,72 @@
+//! `[limits]`: rates, connections and patience.
+
+use std::time::Duration;
+
+use super::section::Section;
+use super::value::{MINUTE, Rate, SECOND, Value};
+
+/// `[limits]`. `None`: not limited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Requests of one client address.
+    pub requests_per_address: Option<Rate>,
+    /// Requests of one session.
+    pub requests_per_session: Option<Rate>,
+    /// Requests with one token.
+    pub requests_per_token: Option<Rate>,
+    /// Public forms (forgot password and the like) of one client address.
+    pub public_forms_per_address: Option<Rate>,
+    /// E-mails to one account.
+    pub mails_per_account: Option<Rate>,
+    /// Open connections of one client address.
+    pub connections_per_address: u32,
+    /// Patience for the whole header block of a request.
+    pub header_time: Duration,
+    /// Patience for the next byte of a body.
+    pub body_stall: Duration,
+}
+
+pub(super) fn read(section: &Section<'_>) -> LimitsConfig {
+    let still_to_come = |key| {
+        let rate = section.or(key, None, Value::rate_or_off);
+        if rate.is_some() {
+            section.unavailable(key, "request rates; only \"off\"");
+        }
+        rate
+    };
+    let rate =
+        |key, count, period| section.or(key, Some(Rate { count, period }), Value::rate_or_off);
+    let patience = |value: Value<'_>| value.duration(SECOND..=MINUTE * 10);
+    LimitsConfig {
+        requests_per_address: still_to_come("requests_per_address"),
+        requests_per_session: still_to_come("requests_per_session"),
+        requests_per_token: still_to_come("requests_per_token"),
+        public_forms_per_address: rate("public_forms_per_address", 20, MINUTE * 10),
+        mails_per_account: rate("mails_per_account", 3, MINUTE * 60),
+        connections_per_address: section
+            .or("connections_per_address", 1024, |value| value.integer(1..=1_000_000)),
+        header_time: section.or("header_time", SECOND * 10, patience),
+        body_stall: section.or("body_stall", SECOND * 30, patience),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{config, problems};
+    use super::*;
+
+    #[test]
+    fn rates_or_off() {
+        let limits = config("[limits]\npublic_forms_per_address = \"off\"\n").limits;
+        assert_eq!(limits.public_forms_per_address, None);
+        assert_eq!(limits.mails_per_account, Some(Rate { count: 3, period: MINUTE * 60 }));
+        assert_eq!((limits.header_time, limits.body_stall), (SECOND * 10, SECOND * 30));
+    }
+
+    #[test]
+    fn what_is_still_to_come_is_an_error() {
+        let problems = problems("[limits]\nrequests_per_token = \"10/s\"\nheader_time = \"off\"\n");
+        assert!(problems[0].contains(":2: limits.requests_per_token: not available"));
+        assert!(problems[1].contains(":3: limits.header_time: \"off\" is not a duration"));
+    }
+}

@@ -1,0 +1,242 @@
+//! `[portal]`: what kind of portal the PBX has, and how we speak to it for ourselves.
+
+use std::time::Duration;
+
+use super::section::Section;
+use super::value::{DAY, MINUTE, Value, Wrong};
+use crate::domain::secret::Secret;
+
+/// `[portal]`.
+#[derive(Debug, Clone)]
+pub struct PortalConfig {
+    /// The name of a built-in profile, or the absolute path of a profile file.
+    pub profile: String,
+    /// `[portal.admin]`: how Passgate itself speaks to the PBX.
+    pub admin: AdminAccess,
+    /// `[portal.directory]`: where accounts come from.
+    pub directory: DirectoryConfig,
+}
+
+/// `[portal.admin]`.
+#[derive(Debug, Clone)]
+pub enum AdminAccess {
+    /// Only with users' own sessions and tokens.
+    None,
+    /// The OAuth password grant of the PBX.
+    OAuth {
+        /// OAuth client.
+        client_id: String,
+        /// Its secret.
+        client_secret: Secret,
+        /// Administrator's login name.
+        user: String,
+        /// Their password.
+        password: Secret,
+    },
+    /// A token that does not expire.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// HTTP Basic.
+    Basic {
+        /// Administrator's login name.
+        user: String,
+        /// Their password.
+        password: Secret,
+    },
+}
+
+/// `[portal.directory]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryConfig {
+    /// What is read.
+    pub kind: DirectoryKind,
+    /// How often it is read.
+    pub interval: Duration,
+    /// Whether accounts that the directory brings get a welcome e-mail.
+    pub welcome_new: bool,
+    /// Whether a PIN that the PBX accepts makes an account (R-E3).
+    pub create_on_first_login: bool,
+}
+
+/// Where a list of users is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectoryKind {
+    /// Nowhere: accounts come by import and by first login.
+    None,
+    /// NetSapiens-style API v1.
+    NetsapiensV1,
+    /// NetSapiens-style API v2.
+    NetsapiensV2,
+    /// An SQL query.
+    Sql,
+    /// A CSV file.
+    Csv,
+}
+
+pub(super) fn read(section: &Section<'_>) -> Option<PortalConfig> {
+    let admin = admin(&section.section("admin"));
+    let directory = directory(&section.section("directory"));
+    let profile = section.required("profile", "\"netsapiens\"", Value::filled_text);
+    // A name has neither a slash nor an ending; everything else is a file beside ours.
+    let profile = match profile? {
+        path if path.contains('/') || path.ends_with(".toml") => {
+            section.resolve(&path).to_string_lossy().into_owned()
+        }
+        name => name,
+    };
+    Some(PortalConfig { profile, admin, directory })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum AdminKind {
+    None,
+    OAuth,
+    Bearer,
+    Basic,
+}
+
+fn admin(section: &Section<'_>) -> AdminAccess {
+    let kinds = [
+        ("none", AdminKind::None),
+        ("oauth", AdminKind::OAuth),
+        ("bearer", AdminKind::Bearer),
+        ("basic", AdminKind::Basic),
+    ];
+    let kind = section.or("kind", AdminKind::None, |value| value.choice(&kinds));
+    let mut fields = AdminFields {
+        section,
+        kind_name: kinds.iter().find(|(_, other)| *other == kind).map_or("none", |(name, _)| name),
+        client_id: section.get("client_id", Value::optional_text).flatten(),
+        client_secret: section.secret("client_secret", "client_secret_file"),
+        user: section.get("user", Value::optional_text).flatten(),
+        password: section.secret("password", "password_file"),
+        token: section.secret("token", "token_file"),
+    };
+    if kind != AdminKind::None {
+        section.unavailable("kind", "only \"none\"");
+    }
+    let access = match kind {
+        AdminKind::None => Some(AdminAccess::None),
+        AdminKind::OAuth => fields.oauth(),
+        AdminKind::Bearer => fields.bearer(),
+        AdminKind::Basic => fields.basic(),
+    };
+    fields.refuse_left_over();
+    access.unwrap_or(AdminAccess::None)
+}
+
+struct AdminFields<'a> {
+    section: &'a Section<'a>,
+    kind_name: &'static str,
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    user: Option<String>,
+    password: Option<Secret>,
+    token: Option<Secret>,
+}
+
+impl AdminFields<'_> {
+    fn oauth(&mut self) -> Option<AdminAccess> {
+        let client_id = self.needed("client_id", self.client_id.clone());
+        let client_secret = self.needed("client_secret", self.client_secret.clone());
+        let user = self.needed("user", self.user.clone());
+        let password = self.needed("password", self.password.clone());
+        (self.client_id, self.client_secret, self.user, self.password) = (None, None, None, None);
+        Some(AdminAccess::OAuth {
+            client_id: client_id?,
+            client_secret: client_secret?,
+            user: user?,
+            password: password?,
+        })
+    }
+
+    fn bearer(&mut self) -> Option<AdminAccess> {
+        let token = self.token.take();
+        Some(AdminAccess::Bearer { token: self.needed("token", token)? })
+    }
+
+    fn basic(&mut self) -> Option<AdminAccess> {
+        let (user, password) = (self.user.take(), self.password.take());
+        let (user, password) = (self.needed("user", user), self.needed("password", password));
+        Some(AdminAccess::Basic { user: user?, password: password? })
+    }
+
+    fn needed<T>(&self, key: &'static str, value: Option<T>) -> Option<T> {
+        if value.is_none() && !self.section.has(key) {
+            let message = format!("is missing for kind = \"{}\"", self.kind_name);
+            self.section.problem(key, &message, None);
+        }
+        value
+    }
+
+    /// A credential that the kind does not use was meant for something.
+    fn refuse_left_over(&self) {
+        let left = [
+            ("client_id", self.client_id.is_some()),
+            ("client_secret", self.client_secret.is_some()),
+            ("user", self.user.is_some()),
+            ("password", self.password.is_some()),
+            ("token", self.token.is_some()),
+        ];
+        for (key, _) in left.into_iter().filter(|(_, given)| *given) {
+            let message = format!("is not used with kind = \"{}\"", self.kind_name);
+            self.section.problem(key, &message, Some("choose the kind that it belongs to"));
+        }
+    }
+}
+
+fn directory(section: &Section<'_>) -> DirectoryConfig {
+    let kind = section.or("kind", DirectoryKind::None, directory_kind);
+    if kind != DirectoryKind::None {
+        section.unavailable("kind", "only \"none\"; import a CSV file, or let first logins do it");
+    }
+    let interval = section.or("interval", MINUTE * 15, |value| value.duration(MINUTE..=DAY * 7));
+    let welcome_new = section.or("welcome_new", false, Value::boolean);
+    if welcome_new {
+        section.unavailable("welcome_new", "welcome e-mails");
+    }
+    let create_on_first_login = section.or("create_on_first_login", true, Value::boolean);
+    DirectoryConfig { kind, interval, welcome_new, create_on_first_login }
+}
+
+fn directory_kind(value: Value<'_>) -> Result<DirectoryKind, Wrong> {
+    value.choice(&[
+        ("none", DirectoryKind::None),
+        ("netsapiens-v1", DirectoryKind::NetsapiensV1),
+        ("netsapiens-v2", DirectoryKind::NetsapiensV2),
+        ("sql", DirectoryKind::Sql),
+        ("csv", DirectoryKind::Csv),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{config, problems};
+
+    #[test]
+    fn a_profile_is_a_name_or_a_file() {
+        assert_eq!(config("").portal.profile, "netsapiens");
+        let own = config("[portal]\nprofile = \"profiles/own.toml\"\n").portal.profile;
+        assert_eq!(own, "/etc/passgate/profiles/own.toml");
+    }
+
+    #[test]
+    fn credentials_must_belong_to_the_kind() {
+        let problems = problems("[portal.admin]\nkind = \"bearer\"\npassword = \"canary\"\n");
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[0].contains(":1: portal.admin.token: is missing for kind = \"bearer\""));
+        assert!(problems[1].contains(":2: portal.admin.kind: not available in this version"));
+        assert!(problems[2].contains(":3: portal.admin.password: is not used"), "{problems:?}");
+        assert!(!problems.concat().contains("canary"));
+    }
+
+    #[test]
+    fn directories_are_still_to_come() {
+        let problems =
+            problems("[portal.directory]\nkind = \"netsapiens-v3\"\nwelcome_new = true\n");
+        assert!(problems[0].contains("hint: did you mean \"netsapiens-v1\"?"), "{problems:?}");
+        assert!(problems[1].contains("not available in this version: welcome e-mails"));
+    }
+}

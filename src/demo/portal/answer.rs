@@ -69,11 +69,8 @@ pub(super) fn set_cookie(
 pub(super) fn cookie<'a>(asked: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let fields = asked.get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
     let pairs = fields.flat_map(|field| field.split(';'));
-    pairs
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(key, _)| *key == name)
-        .map(|(_, value)| value)
-        .last()
+    let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    named.rfind(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// A file or page with a validator: answers `If-None-Match` with 304 and one byte range with 206.

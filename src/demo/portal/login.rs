@@ -47,7 +47,11 @@ pub(super) fn credentials_anywhere(call: &mut Call) -> Option<Response<Body>> {
             Some(refused(call, "Login failed. Please check your login name and password."))
         }
         LoginResult::BadToken => {
-            Some(refused(call, "The request has been black-holed. Please try again."))
+            let message = "The request has been black-holed.";
+            let values = context! { title => "Bad Request", message };
+            let page = call.state.views.render("plain.html", values);
+            let kind = "text/html; charset=UTF-8";
+            Some(answer::text(StatusCode::BAD_REQUEST, kind, page.into()))
         }
     }
 }

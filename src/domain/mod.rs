@@ -6,6 +6,7 @@ pub mod jar;
 pub mod lockout;
 pub mod login_decision;
 pub mod login_name;
+pub mod next_path;
 pub mod password_policy;
 pub mod pin_policy;
 pub mod rollout;

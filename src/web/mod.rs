@@ -1,3 +1,79 @@
-//! Own pages and the administration, as axum routers.
+//! Passgate's own pages: sign-in, account security, the set-password page of the force phase, the
+//! current PIN, sign-out, and every error page. An axum router that the gateway mounts under
+//! `pages.prefix`; it speaks `http` types only and knows nothing of the proxy around it. The
+//! administration API ([`admin`]) is a router of its own.
 
 pub mod admin;
+mod answers;
+mod assets;
+pub mod cookies;
+mod csrf;
+pub mod flash;
+mod form;
+mod look;
+pub mod notice;
+mod pages;
+mod texts;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::domain::login_name::LoginName;
+use crate::domain::session::{LiveSession, Standing};
+
+pub use answers::{ErrorKind, ErrorPages};
+pub use pages::pages;
+
+/// What the configuration says about the pages.
+#[derive(Debug, Clone)]
+pub struct PagesSettings {
+    /// Where the pages live (`pages.prefix`): begins with a slash, ends without one.
+    pub prefix: String,
+    /// The address that users know (`server.public_url`), without a slash at the end.
+    pub public_url: String,
+    /// The portal's home (`session.home` or the profile's), a path.
+    pub home: String,
+    /// The portal's own login page (profile), a path: where people land who signed out.
+    pub login_page: String,
+    /// The product's name on every page (brand).
+    pub product: String,
+    /// Whom users should ask (`support.contact`), as part of a sentence.
+    pub support_contact: String,
+    /// Language of the pages (`pages.default_locale`).
+    pub default_locale: String,
+    /// In which dates are shown (`rollout.time_zone`).
+    pub time_zone: TimeZone,
+    /// Where the portal password is used (`rollout.affected`), by name.
+    pub affected: Vec<String>,
+}
+
+/// Who asks: put into the request's extensions by the gateway. The request keeps its `Cookie`
+/// header; forms and messages have cookies of their own there.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// Client address.
+    pub client: IpAddr,
+    /// The client's `User-Agent`; empty if it sent none.
+    pub user_agent: String,
+    /// Public host name of the request, without port.
+    pub host: String,
+    /// The session of the session cookie, if it lives.
+    pub session: Option<Arc<LiveSession>>,
+    /// What that session may reach now.
+    pub standing: Option<Standing>,
+    /// Value of the device cookie, unopened.
+    pub device: Option<String>,
+    /// Whether a script asks (XHR, fetch): it gets JSON and never a redirect to a page.
+    pub wants_json: bool,
+}
+
+/// Reads what a user typed as login name, on a host (which may name the tenant): the profile's.
+pub type LoginNames = Arc<dyn Fn(&str, &str) -> Option<LoginName> + Send + Sync>;
+
+/// Waiting times are shown in minutes, rounded up.
+fn minutes(wait: Duration) -> u64 {
+    wait.as_secs().div_ceil(60).max(1)
+}

@@ -1,0 +1,138 @@
+//! How pages are made: templates (minijinja, HTML-escaped), texts and addresses.
+
+use std::sync::Arc;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Environment, Error, UndefinedBehavior};
+
+use super::texts::Texts;
+use super::{PagesSettings, assets};
+
+const TEMPLATES: [(&str, &str); 9] = [
+    ("base.html", include_str!("../../templates/pages/base.html")),
+    ("fields.html", include_str!("../../templates/pages/fields.html")),
+    ("login.html", include_str!("../../templates/pages/login.html")),
+    ("security.html", include_str!("../../templates/pages/security.html")),
+    ("set_password.html", include_str!("../../templates/pages/set_password.html")),
+    ("current_pin.html", include_str!("../../templates/pages/current_pin.html")),
+    ("sign_out.html", include_str!("../../templates/pages/sign_out.html")),
+    ("error.html", include_str!("../../templates/pages/error.html")),
+    ("icons.html", include_str!("../../templates/pages/icons.html")),
+];
+
+/// Templates, texts and addresses of one configuration.
+#[derive(Clone)]
+pub(super) struct Look {
+    environment: Arc<Environment<'static>>,
+    texts: Arc<Texts>,
+    settings: Arc<PagesSettings>,
+    hash: Arc<str>,
+    assets: Arc<str>,
+}
+
+impl Look {
+    pub fn new(settings: &PagesSettings) -> Self {
+        let texts = Arc::new(Texts::new(&settings.default_locale));
+        let hash: Arc<str> = assets::fingerprint().into();
+        let assets: Arc<str> = format!("{}/static/{hash}", settings.prefix).into();
+        let environment = Arc::new(environment(settings, &texts, &assets));
+        Self { environment, texts, settings: Arc::new(settings.clone()), hash, assets }
+    }
+
+    /// Fills in a template. One that cannot be rendered is a defect: logged, and answered as an
+    /// internal error by the caller.
+    pub fn render(&self, template: &str, context: Value) -> Option<String> {
+        let rendered =
+            self.environment.get_template(template).and_then(|template| template.render(context));
+        match rendered {
+            Ok(html) => Some(html),
+            Err(error) => {
+                tracing::error!(template, error = format!("{error:#}"), "page not rendered");
+                None
+            }
+        }
+    }
+
+    pub fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    pub fn settings(&self) -> &PagesSettings {
+        &self.settings
+    }
+
+    /// The path of one of our pages.
+    pub fn page(&self, name: &str) -> String {
+        format!("{}/{name}", self.settings.prefix)
+    }
+
+    /// The path under which the present style sheets and scripts lie.
+    pub fn assets(&self) -> &str {
+        &self.assets
+    }
+
+    /// The hash in that path.
+    pub fn assets_hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+/// Escapes text for HTML, in elements and in quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_syntax(
+        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().unwrap_or_default(),
+    );
+    for (name, source) in TEMPLATES {
+        if let Err(error) = environment.add_template(name, source) {
+            // Templates are part of the binary, and a test renders each.
+            tracing::error!(name, error = format!("{error:#}"), "template not usable");
+        }
+    }
+    let of_keys = Arc::clone(texts);
+    environment.add_function("t", move |key: &str, values: Kwargs| text(&of_keys, key, &values));
+    // Paths come from the checked configuration; escaped here, they need no escaping again.
+    let path = |path: &str| Value::from_safe_string(escape(path));
+    environment.add_global("prefix", path(&settings.prefix));
+    environment.add_global("assets", path(assets));
+    environment.add_global("home", path(&settings.home));
+    environment.add_global("product", settings.product.clone());
+    environment.add_global("support", settings.support_contact.clone());
+    environment.add_global("affected", settings.affected.clone());
+    environment.add_global("language", texts.get("language.code").to_owned());
+    environment
+}
+
+/// `t("key", name=value, …)` in templates; with `count=n`, in the form that belongs to n.
+fn text(texts: &Texts, key: &str, values: &Kwargs) -> Result<String, Error> {
+    let mut filled = Vec::new();
+    for name in values.args() {
+        filled.push((name, values.get::<Value>(name)?.to_string()));
+    }
+    let count = filled.iter().find(|(name, _)| *name == "count").map(|(_, count)| count.as_str());
+    let form = match count {
+        Some("1") => format!("{key}.one"),
+        Some(_) => format!("{key}.other"),
+        None => key.to_owned(),
+    };
+    let key = if texts.get(&form) == form { key } else { form.as_str() };
+    let filled: Vec<_> = filled.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Ok(texts.fill(key, &filled))
+}

@@ -1,0 +1,195 @@
+//! One request to one of our pages: who asks, with which cookies, and what is said back.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::SET_COOKIE;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use minijinja::context;
+use minijinja::value::Value;
+
+use super::{Pages, answer};
+use crate::domain::session::{LiveSession, Standing};
+use crate::web::answers::{ErrorKind, Refusal, html, lead_on, problem, set_retry_after};
+use crate::web::csrf::{self, Binding};
+use crate::web::flash::{self, Flash};
+use crate::web::notice::Message;
+use crate::web::{Visitor, cookies};
+
+/// One request to one of our pages.
+pub(in crate::web) struct Visit {
+    pub visitor: Option<Visitor>,
+    pub headers: HeaderMap,
+    query: String,
+    path: String,
+}
+
+impl FromRequestParts<Arc<Pages>> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Pages>) -> Result<Self, Infallible> {
+        Ok(Self {
+            visitor: parts.extensions.get::<Visitor>().cloned(),
+            headers: parts.headers.clone(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            path: parts.uri.path().to_owned(),
+        })
+    }
+}
+
+impl Visit {
+    /// The live session and what it may reach.
+    pub fn session(&self) -> Option<(&Arc<LiveSession>, Standing)> {
+        let visitor = self.visitor.as_ref()?;
+        match (visitor.session.as_ref()?, visitor.standing?) {
+            (_, Standing::Ended) => None,
+            (session, standing) => Some((session, standing)),
+        }
+    }
+
+    /// Whether a script asks.
+    pub fn wants_json(&self) -> bool {
+        self.visitor.as_ref().is_some_and(|visitor| visitor.wants_json)
+    }
+
+    /// A parameter of the query.
+    pub fn query(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.query.as_bytes())
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    /// Whether the browser says that another site sent this request. The form's token decides;
+    /// this only makes its refusal plain. (`Origin` says nothing here: under our own `no-referrer`
+    /// policy browsers send `null`.)
+    pub fn comes_from_elsewhere(&self) -> bool {
+        self.headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
+    }
+
+    /// Whether the form's token belongs to this session.
+    pub fn vouched(&self, pages: &Pages, session: &LiveSession, token: &str) -> bool {
+        let binding = Binding::Session(session.record().id);
+        csrf::holds(&pages.services, &binding, token)
+    }
+
+    /// The message that the page before left for this one.
+    pub fn flash(&self, pages: &Pages) -> Option<Flash> {
+        let value = cookies::value(&self.headers, cookies::FLASH)?;
+        flash::parse(pages.services.vault.as_ref(), value, pages.services.clock.now())
+    }
+
+    /// A page; what is common to all is added to `context`.
+    pub fn page(&self, pages: &Pages, status: StatusCode, template: &str, context: Value) -> Reply {
+        let session = self.session().map(|(session, _)| session);
+        let signed_in = session.map(|session| session.record().login.to_string());
+        let csrf = session
+            .map(|session| csrf::token(&pages.services, &Binding::Session(session.record().id)));
+        let context = context! { signed_in, csrf, ..context };
+        match pages.look.render(template, context) {
+            Some(page) => Reply(html(status, page)),
+            None => Reply(pages.errors.page(ErrorKind::Internal, self.wants_json())),
+        }
+    }
+
+    /// The answer to a form that was not accepted: `draw` draws the page again with the message.
+    pub fn refuse(
+        &self,
+        pages: &Pages,
+        refusal: &Refusal,
+        draw: impl FnOnce(StatusCode, Value) -> Reply,
+    ) -> Response {
+        let text = refusal.text(&pages.look);
+        let status = refusal.status();
+        let points = refusal.points();
+        let mut reply = if self.wants_json() {
+            let title = status.canonical_reason().unwrap_or("Refused");
+            let detail = std::iter::once(text.as_str())
+                .chain(points.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(" ");
+            Reply(problem(status, title, &detail))
+        } else {
+            let field = refusal.field();
+            draw(status, context! { text, points => points.to_vec(), field, good => false })
+        };
+        set_retry_after(&mut reply.0, refusal.retry_after());
+        reply.done()
+    }
+
+    /// Leads on to another page.
+    pub fn lead_on(&self, location: &str) -> Response {
+        self.onward(location).done()
+    }
+
+    /// The same, to be given cookies.
+    pub fn onward(&self, location: &str) -> Reply {
+        Reply(lead_on(location, self.wants_json()))
+    }
+
+    /// To the login page and, after it, back here; 401 for scripts.
+    pub fn to_login(&self, pages: &Pages) -> Response {
+        if self.wants_json() {
+            return self.error(pages, ErrorKind::SignedOut);
+        }
+        let next: String = form_urlencoded::byte_serialize(self.path.as_bytes()).collect();
+        self.lead_on(&format!("{}?next={next}", pages.look.page("login")))
+    }
+
+    /// A script that asks for what its session may not see is refused; a person is led on.
+    pub fn elsewhere(&self, pages: &Pages, standing: Standing) -> Response {
+        match (self.wants_json(), standing) {
+            (_, Standing::Challenge | Standing::Ended) => self.to_login(pages),
+            (true, _) => self.error(pages, ErrorKind::Forbidden),
+            (false, standing) => self.lead_on(&pages.place_of(standing)),
+        }
+    }
+
+    /// The session is no more: away with its cookie, to the login page with a word about it.
+    pub fn ended(&self, pages: &Pages) -> Response {
+        let reply = match self.wants_json() {
+            true => Reply(pages.errors.page(ErrorKind::SignedOut, true)),
+            false => self.onward(&pages.look.page("login")),
+        };
+        reply.cookie(cookies::remove_session()).message(pages, Message::SessionEnded).done()
+    }
+
+    /// An error page, or its problem document.
+    pub fn error(&self, pages: &Pages, kind: ErrorKind) -> Response {
+        answer(pages.errors.page(kind, self.wants_json()))
+    }
+}
+
+/// An answer that can still be given cookies.
+pub(in crate::web) struct Reply(http::Response<Bytes>);
+
+impl Reply {
+    /// Sets or removes a cookie.
+    pub fn cookie(mut self, cookie: HeaderValue) -> Self {
+        self.0.headers_mut().append(SET_COOKIE, cookie);
+        self
+    }
+
+    /// Leaves a message for the next page.
+    pub fn message(self, pages: &Pages, message: Message) -> Self {
+        let flash = Flash { message, login: String::new() };
+        let services = &pages.services;
+        self.cookie(flash::create(services.vault.as_ref(), &flash, services.clock.now()))
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.0.headers_mut().insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    /// Finished.
+    pub fn done(self) -> Response {
+        answer(self.0)
+    }
+}

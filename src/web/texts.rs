@@ -1,0 +1,140 @@
+//! The texts that users see: `locales/*.toml`, one file per language, key → text.
+
+use std::collections::HashMap;
+
+/// The languages that ship. The first one fills the gaps of the others.
+const LOCALES: [(&str, &str); 1] = [("en", include_str!("../../locales/en.toml"))];
+
+/// The texts of one language.
+#[derive(Debug, Clone)]
+pub(super) struct Texts {
+    entries: HashMap<String, String>,
+}
+
+impl Texts {
+    /// The texts of `locale` (`es`, `es-MX`); English where there is none.
+    pub fn new(locale: &str) -> Self {
+        let language = locale.split(['-', '_']).next().unwrap_or_default().to_lowercase();
+        let mut entries = HashMap::new();
+        for (index, (code, toml)) in LOCALES.iter().enumerate() {
+            if index == 0 || *code == language {
+                entries.extend(parse(toml));
+            }
+        }
+        Self { entries }
+    }
+
+    /// The text of `key`. A key without a text shows itself: ugly, but never a blank page.
+    pub fn get<'a>(&'a self, key: &'a str) -> &'a str {
+        self.entries.get(key).map_or(key, String::as_str)
+    }
+
+    /// The text of `key` with its `{name}`s filled in.
+    pub fn fill(&self, key: &str, values: &[(&str, &str)]) -> String {
+        interpolate(self.get(key), values)
+    }
+
+    /// The text of `key` in the form that belongs to `count`, with `{count}` filled in.
+    pub fn count(&self, key: &str, count: u64) -> String {
+        let form = if count == 1 { "one" } else { "other" };
+        self.fill(&format!("{key}.{form}"), &[("count", &count.to_string())])
+    }
+}
+
+/// Puts values in place of `{name}`. Values are not looked at again, so one that contains braces
+/// stays as it is.
+pub(super) fn interpolate(text: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len() + 32);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let named = after.split_once('}').and_then(|(name, after)| {
+            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
+            Some((*value, after))
+        });
+        match named {
+            Some((value, after)) => {
+                filled.push_str(value);
+                rest = after;
+            }
+            None => {
+                filled.push('{');
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+fn parse(toml: &str) -> HashMap<String, String> {
+    let mut entries = HashMap::new();
+    match toml.parse::<toml::Table>() {
+        Ok(table) => flatten("", &table, &mut entries),
+        // The files are part of the binary and read by a test; a broken one costs its texts only.
+        Err(error) => tracing::error!(%error, "a locale cannot be read"),
+    }
+    entries
+}
+
+fn flatten(prefix: &str, table: &toml::Table, entries: &mut HashMap<String, String>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&key, inner, entries),
+            toml::Value::String(text) => {
+                entries.insert(key, text.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_filled_in_once() {
+        let values = [("login", "{minutes}<b>"), ("minutes", "3")];
+        assert_eq!(
+            interpolate("{login} waits {minutes} {x} {", &values),
+            "{minutes}<b> waits 3 {x} {"
+        );
+    }
+
+    #[test]
+    fn numbers_choose_their_form() {
+        let texts = Texts::new("en-US");
+        assert_eq!(texts.count("minutes", 1), "1 minute");
+        assert_eq!(texts.count("minutes", 15), "15 minutes");
+    }
+
+    /// Every language can be read and has no key that English does not have.
+    #[test]
+    fn all_languages_can_be_read() {
+        let english = parse(LOCALES[0].1);
+        assert!(english.len() > 60);
+        for (code, toml) in LOCALES {
+            let entries = parse(toml);
+            assert_eq!(entries.get("language.code").map(String::as_str), Some(code));
+            for key in entries.keys() {
+                assert!(english.contains_key(key), "{code}: {key}");
+            }
+        }
+    }
+
+    /// Texts never say "password" without saying which, beside "PIN".
+    #[test]
+    fn the_words_are_portal_password_and_voicemail_pin() {
+        for (key, text) in parse(LOCALES[0].1) {
+            let bare_pin = text.replace("voicemail PIN", "").replace("your PIN", "");
+            assert!(
+                !bare_pin.contains("PIN")
+                    || key == "common.voicemail_pin"
+                    || text.starts_with("Voicemail PIN"),
+                "{key}: {text}"
+            );
+        }
+    }
+}

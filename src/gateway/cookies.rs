@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 /// The session (R-C4).
 pub const SESSION: &str = "__Host-passgate";
 /// The sealed PBX session of a visitor who is not signed in yet.
@@ -282,10 +284,6 @@ impl<'h> Iterator for Pairs<'h> {
         }
         None
     }
-}
-
-fn memchr(byte: u8, text: &[u8]) -> Option<usize> {
-    text.iter().position(|other| *other == byte)
 }
 
 fn flush<'h>(kept: &mut Cow<'h, [u8]>, header: &'h [u8], run: Option<(usize, usize)>) {

@@ -1,9 +1,11 @@
 //! The Pingora side: what happens to each request between the client and the PBX.
 
 pub mod canonical_path;
+mod charset;
 pub mod client_address;
 pub mod client_kind;
 pub mod cookies;
+pub mod credential_scan;
 pub mod framing;
 pub mod listeners;
 pub mod next_path;

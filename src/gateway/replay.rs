@@ -31,15 +31,3 @@ pub(crate) fn pieces(pieces: &[&str], rounds: usize, mut check: impl FnMut(&str)
         check(&input);
     }
 }
-
-/// `input` cut into chunks at random places.
-pub(crate) fn chunks<'a>(draw: &mut Draw, input: &'a [u8]) -> Vec<&'a [u8]> {
-    let mut rest = input;
-    let mut chunks = Vec::new();
-    while !rest.is_empty() {
-        let (chunk, after) = rest.split_at(1 + draw.below(rest.len()));
-        chunks.push(chunk);
-        rest = after;
-    }
-    chunks
-}

@@ -4,6 +4,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 
 use super::ContentCoding;
+use crate::gateway::charset::{charset_of, hides_ascii};
 
 /// Fields that the PBX does not get with a request whose answer may be changed: the answer must be
 /// whole and fresh, or a notice would stay away or stay on (R-A2). Without `Accept-Encoding` most
@@ -74,23 +75,9 @@ fn is_html(headers: &HeaderMap) -> bool {
     else {
         return false;
     };
-    let mut parts = content_type.split(';');
-    let is_html = parts.next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"));
-    is_html && !parts.filter_map(charset).any(hides_ascii)
-}
-
-fn charset(parameter: &str) -> Option<&str> {
-    let (name, value) = parameter.split_once('=')?;
-    name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'']))
-}
-
-/// Character sets in which the bytes of ASCII text mean something else.
-fn hides_ascii(charset: &str) -> bool {
-    let charset = charset.to_ascii_lowercase();
-    ["utf-16", "utf16", "utf-32", "utf32", "utf-7", "utf7", "ucs-", "unicode", "iso-2022", "hz-gb"]
-        .iter()
-        .any(|prefix| charset.starts_with(prefix))
-        || charset.contains("ebcdic")
+    let kind = content_type.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("text/html")
+        && !charset_of(content_type).is_some_and(hides_ascii)
 }
 
 fn is_attachment(headers: &HeaderMap) -> bool {

@@ -134,7 +134,7 @@ impl Exposure {
             known.eq_ignore_ascii_case(path) || known != "/" && begins_in_any_case(path, known)
         };
         self.guard.contains_in_any_case(path)
-            || logins.iter().flat_map(LoginEndpoint::paths).any(|known| guarded(known))
+            || logins.iter().flat_map(LoginEndpoint::paths).any(&guarded)
             || self.login_pages.iter().any(|known| guarded(known))
             || self.tokens.iter().any(|token| token.paths.contains_in_any_case(path))
             || self.challenge.contains_in_any_case(path)

@@ -75,8 +75,8 @@ where
     async fn enter(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) {
         // One limit for PROXY header and handshake together: neither may hold a socket open.
         let opening = tokio::time::timeout(self.settings.limits.header, self.open(socket, peer));
-        let stream = match opening.await {
-            Ok(Ok(stream)) => stream,
+        let (stream, http) = match opening.await {
+            Ok(Ok(opened)) => opened,
             Ok(Err(error)) => {
                 tracing::debug!(%peer, %error, "connection not opened");
                 return;
@@ -86,10 +86,10 @@ where
                 return;
             }
         };
-        match stream.1 {
-            HttpVersion::Http1 => self.serve_http1(stream.0).await,
+        match http {
+            HttpVersion::Http1 => self.serve_http1(stream).await,
             HttpVersion::Http2 => {
-                self.proxy.process_new(Box::new(stream.0), &self.ended).await;
+                self.proxy.process_new(Box::new(stream), &self.ended).await;
             }
         }
     }

@@ -21,9 +21,11 @@
 mod accept;
 mod connection;
 mod connections;
+mod farewell;
 mod proxy_line;
 mod redirect;
 mod stream;
+mod timer;
 
 #[cfg(test)]
 mod tests;

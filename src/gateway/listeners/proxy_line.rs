@@ -30,7 +30,7 @@ pub(super) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
         }
         let mut block = vec![0; length];
         socket.read_exact(&mut block).await?;
-        return parse_v2(head[0], head[1], &block).ok_or_else(invalid);
+        return parse_v2(head[0], head[1], &block);
     }
     // Version 1 is a line of unknown length with TLS right behind it: read byte by byte.
     let mut line = Vec::with_capacity(V1_MAX);
@@ -42,64 +42,56 @@ pub(super) async fn read(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
         line.push(socket.read_u8().await?);
     }
     line.truncate(line.len() - 2);
-    parse_v1(&line).ok_or_else(invalid)
+    parse_v1(&line)
 }
 
-/// `PROXY TCP4 203.0.113.7 192.0.2.1 51000 443`. The outer `None` is nonsense.
-fn parse_v1(line: &[u8]) -> Option<Option<SocketAddr>> {
-    let line = std::str::from_utf8(line).ok()?;
-    let mut words = line.split(' ');
-    if words.next()? != "PROXY" {
-        return None;
-    }
-    let family = words.next()?;
-    if family == "UNKNOWN" {
-        return Some(None);
-    }
-    let source = words.next()?;
-    let target = words.next()?;
-    let (source, _target): (IpAddr, IpAddr) = match family {
-        "TCP4" => {
-            (source.parse::<Ipv4Addr>().ok()?.into(), target.parse::<Ipv4Addr>().ok()?.into())
+/// `PROXY TCP4 203.0.113.7 192.0.2.1 51000 443`.
+fn parse_v1(line: &[u8]) -> io::Result<Option<SocketAddr>> {
+    let line = std::str::from_utf8(line).map_err(|_| invalid())?;
+    let words: Vec<&str> = line.split(' ').collect();
+    let (source, source_port) = match words[..] {
+        ["PROXY", "UNKNOWN", ..] => return Ok(None),
+        ["PROXY", "TCP4", source, target, source_port, target_port] => {
+            word::<Ipv4Addr>(target).and(port(target_port))?;
+            (IpAddr::from(word::<Ipv4Addr>(source)?), source_port)
         }
-        "TCP6" => {
-            (source.parse::<Ipv6Addr>().ok()?.into(), target.parse::<Ipv6Addr>().ok()?.into())
+        ["PROXY", "TCP6", source, target, source_port, target_port] => {
+            word::<Ipv6Addr>(target).and(port(target_port))?;
+            (IpAddr::from(word::<Ipv6Addr>(source)?), source_port)
         }
-        _ => return None,
+        _ => return Err(invalid()),
     };
-    let source_port = port(words.next()?)?;
-    let _target_port = port(words.next()?)?;
-    if words.next().is_some() {
-        return None;
-    }
-    Some(Some(SocketAddr::new(source.to_canonical(), source_port)))
+    Ok(Some(SocketAddr::new(source.to_canonical(), port(source_port)?)))
 }
 
-fn port(text: &str) -> Option<u16> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+fn word<T: std::str::FromStr>(text: &str) -> io::Result<T> {
+    text.parse().map_err(|_| invalid())
 }
 
-fn parse_v2(version_command: u8, family: u8, block: &[u8]) -> Option<Option<SocketAddr>> {
+/// A port without a sign, which Rust's own parser would take.
+fn port(text: &str) -> io::Result<u16> {
+    if text.starts_with('+') { Err(invalid()) } else { word(text) }
+}
+
+fn parse_v2(version_command: u8, family: u8, block: &[u8]) -> io::Result<Option<SocketAddr>> {
     match version_command {
-        0x20 => return Some(None),
+        0x20 => return Ok(None),
         0x21 => {}
-        _ => return None,
+        _ => return Err(invalid()),
     }
-    let (ip, ports): (IpAddr, &[u8]) = match family {
-        0x11 => {
-            let source: [u8; 4] = block.get(..4)?.try_into().ok()?;
-            (Ipv4Addr::from(source).into(), block.get(8..12)?)
+    let (ip, port): (IpAddr, [u8; 2]) = match (family, block) {
+        (0x11, [a, b, c, d, _, _, _, _, high, low, _, _, ..]) => {
+            (Ipv4Addr::new(*a, *b, *c, *d).into(), [*high, *low])
         }
-        0x21 => {
-            let source: [u8; 16] = block.get(..16)?.try_into().ok()?;
-            (Ipv6Addr::from(source).into(), block.get(32..36)?)
+        (0x21, block) if block.len() >= 36 => {
+            let source: [u8; 16] = block[..16].try_into().map_err(|_| invalid())?;
+            (Ipv6Addr::from(source).into(), [block[32], block[33]])
         }
         // Unspecified, UDP and Unix sockets: "the receiver must … use the real connection".
-        0x00 | 0x12 | 0x22 | 0x31 | 0x32 => return Some(None),
-        _ => return None,
+        (0x00 | 0x12 | 0x22 | 0x31 | 0x32, _) => return Ok(None),
+        _ => return Err(invalid()),
     };
-    let port = u16::from_be_bytes([ports[0], ports[1]]);
-    Some(Some(SocketAddr::new(ip.to_canonical(), port)))
+    Ok(Some(SocketAddr::new(ip.to_canonical(), u16::from_be_bytes(port))))
 }
 
 fn invalid() -> io::Error {

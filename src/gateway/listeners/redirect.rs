@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::ServerSettings;
 use super::accept::{Door, admit};
 use super::connections::Connections;
-use super::stream::answer;
+use super::farewell::answer;
 use crate::gateway::framing::{HeadScanner, MAX_HEAD, Progress};
 
 /// The way to the other door.

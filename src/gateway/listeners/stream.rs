@@ -16,7 +16,6 @@ use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -26,17 +25,12 @@ use pingora::protocols::{
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, Sleep};
 
 use super::connection::{ConnectionHandle, HttpVersion};
 use super::connections::Permit;
-use crate::gateway::framing::{HeadScanner, HeaderBlocks, Progress, Refusal};
-
-/// What a refused client may still send while it reads our answer: closing a socket with unread
-/// bytes would reset it, and the answer would be lost.
-const LINGER_BYTES: usize = 64 * 1024;
-/// How long we wait for it to close.
-const LINGER: Duration = Duration::from_millis(500);
+use super::farewell::Farewell;
+use super::timer::Timer;
+use crate::gateway::framing::{HeadScanner, HeaderBlocks, Progress};
 
 /// A guarded client connection over any byte stream.
 pub(super) struct GuardedStream<S> {
@@ -170,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
 
     fn head_is_late(&mut self) {
         self.say_farewell(match self.heads {
-            Heads::Http1(_) => Farewell::new(408, answer::TIMEOUT),
+            Heads::Http1(_) => Farewell::late(),
             Heads::Http2(_) => Farewell::without_words(),
         });
     }
@@ -178,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedStream<S> {
     fn say_farewell(&mut self, farewell: Farewell) {
         tracing::debug!(
             client = %self.connection.client_address(),
-            status = farewell.status,
+            status = farewell.status(),
             "request head refused"
         );
         self.farewell = Some(farewell);
@@ -319,137 +313,6 @@ impl<S> GuardedStream<S> {
 
 fn killed() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "connection closed by the gateway")
-}
-
-/// A time limit that costs nothing until something waits. The sleep is kept and renewed only when
-/// it fires: a connection that waits a thousand times makes one timer.
-struct Timer {
-    limit: Duration,
-    since: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timer {
-    fn new(limit: Duration) -> Self {
-        Self { limit, since: None, sleep: None }
-    }
-
-    fn stop(&mut self) {
-        self.since = None;
-    }
-
-    /// Begins to count if it does not yet. Whether the limit has passed.
-    fn is_over(&mut self) -> bool {
-        self.since.get_or_insert_with(Instant::now).elapsed() >= self.limit
-    }
-
-    /// [`Self::is_over`] for one who waits: wakes the task when the limit passes.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let until = *self.since.get_or_insert_with(Instant::now) + self.limit;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        while sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= until {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(until);
-        }
-        Poll::Pending
-    }
-}
-
-/// The last words of a connection: an answer, the end of our side, and a short wait for the
-/// client's.
-struct Farewell {
-    status: u16,
-    answer: &'static [u8],
-    written: usize,
-    stage: Stage,
-    timer: Timer,
-    drained: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Stage {
-    Writing,
-    Flushing,
-    Closing,
-    Lingering,
-}
-
-impl Farewell {
-    fn refused(refusal: Refusal) -> Self {
-        if refusal.status().as_u16() == 431 {
-            Self::new(431, answer::TOO_LARGE)
-        } else {
-            Self::new(400, answer::BAD_REQUEST)
-        }
-    }
-
-    /// For an h2 client in the middle of a frame: nothing we could say would be understood.
-    fn without_words() -> Self {
-        Self { stage: Stage::Closing, ..Self::new(408, b"") }
-    }
-
-    fn new(status: u16, answer: &'static [u8]) -> Self {
-        let timer = Timer::new(LINGER);
-        Self { status, answer, written: 0, stage: Stage::Writing, timer, drained: 0 }
-    }
-
-    fn poll<S>(&mut self, cx: &mut Context<'_>, io: &mut S) -> Poll<io::Result<()>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        if self.timer.poll(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        loop {
-            match self.stage {
-                Stage::Writing => {
-                    let rest = &self.answer[self.written..];
-                    if rest.is_empty() {
-                        self.stage = Stage::Flushing;
-                        continue;
-                    }
-                    let wrote = ready!(Pin::new(&mut *io).poll_write(cx, rest))?;
-                    if wrote == 0 {
-                        return Poll::Ready(Ok(()));
-                    }
-                    self.written += wrote;
-                }
-                Stage::Flushing => {
-                    ready!(Pin::new(&mut *io).poll_flush(cx))?;
-                    self.stage = Stage::Closing;
-                }
-                Stage::Closing => {
-                    ready!(Pin::new(&mut *io).poll_shutdown(cx))?;
-                    self.stage = Stage::Lingering;
-                }
-                Stage::Lingering => {
-                    let mut space = [0; 2048];
-                    let mut rest = ReadBuf::new(&mut space);
-                    ready!(Pin::new(&mut *io).poll_read(cx, &mut rest))?;
-                    self.drained += rest.filled().len();
-                    if rest.filled().is_empty() || self.drained > LINGER_BYTES {
-                        return Poll::Ready(Ok(()));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The answers the guard gives itself, complete as bytes: there is no request to answer yet.
-pub(super) mod answer {
-    pub(in super::super) const BAD_REQUEST: &[u8] =
-        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\
-          Cache-Control: no-store\r\nConnection: close\r\n\r\nBad request\n";
-    pub(in super::super) const TIMEOUT: &[u8] =
-        b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\
-          Cache-Control: no-store\r\nConnection: close\r\n\r\nRequest timeout\n";
-    pub(in super::super) const TOO_LARGE: &[u8] =
-        b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain\r\n\
-          Content-Length: 25\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n\
-          Request header too large\n";
 }
 
 #[async_trait]

@@ -138,7 +138,8 @@ struct Certificates {
 }
 
 impl CertStore {
-    /// Loads certificates; the first is also for clients that name none.
+    /// Loads certificates; the first is also for clients that name none. Give at least one (a
+    /// [`development_certificate`] if there is no other): without any, every handshake fails.
     ///
     /// # Errors
     /// Everything that is wrong with any of them.

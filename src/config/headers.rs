@@ -1,5 +1,6 @@
 //! `[headers]`: security headers that are a matter of choice.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::section::Section;
@@ -20,6 +21,14 @@ pub struct Hsts {
     pub max_age: Duration,
     /// Whether hosts below ours are meant too, whoever runs them.
     pub include_subdomains: bool,
+}
+
+impl fmt::Display for Hsts {
+    /// The value of the header.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "max-age={}", self.max_age.as_secs())?;
+        if self.include_subdomains { f.write_str("; includeSubDomains") } else { Ok(()) }
+    }
 }
 
 /// Not sent without a certificate of the operator's: a browser that trusts a self-made one (on
@@ -49,7 +58,7 @@ mod tests {
     fn hsts_waits_for_a_real_certificate() {
         assert_eq!(config("").headers.hsts, None);
         let hsts = config(CERTIFICATE).headers.hsts.unwrap();
-        assert!(!hsts.include_subdomains);
+        assert_eq!(hsts.to_string(), "max-age=15552000");
         let off = config(&format!("{CERTIFICATE}[headers]\nhsts = \"off\"\n"));
         assert_eq!(off.headers.hsts, None);
     }

@@ -56,7 +56,7 @@ pub use server::{CertificateFiles, ServerConfig};
 pub use session::SessionConfig;
 pub use store::StoreConfig;
 pub use support::SupportConfig;
-pub use tokens::{TokenMode, TokensConfig};
+pub use tokens::TokensConfig;
 pub use upstream::{HostPolicy, ServerUrl, UpstreamConfig};
 pub use value::Rate;
 
@@ -196,6 +196,10 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let headers = headers::read(&root.section("headers"), server.as_ref());
     if let (Some(server), Some(upstream)) = (&server, &upstream) {
         upstream::refuse_ourselves(&root.section("upstream"), upstream, server);
+    }
+    if let Some(portal) = &portal {
+        let section = root.section("pages");
+        portal::refuse_covering(&section, &pages.prefix, &portal.checked_profile);
     }
     if mail.is_none() {
         mail::say_that_it_is_off(&root.section("mail"), &rollout);

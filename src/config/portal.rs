@@ -1,16 +1,23 @@
 //! `[portal]`: what kind of portal the PBX has, and how we speak to it for ourselves.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::problems::Place;
 use super::section::Section;
+use super::source::closest;
 use super::value::{DAY, MINUTE, Value, Wrong};
 use crate::domain::secret::Secret;
+use crate::profile::Profile;
 
 /// `[portal]`.
 #[derive(Debug, Clone)]
 pub struct PortalConfig {
     /// The name of a built-in profile, or the absolute path of a profile file.
     pub profile: String,
+    /// What it says.
+    pub checked_profile: Arc<Profile>,
     /// `[portal.admin]`: how Passgate itself speaks to the PBX.
     pub admin: AdminAccess,
     /// `[portal.directory]`: where accounts come from.
@@ -80,13 +87,59 @@ pub(super) fn read(section: &Section<'_>) -> Option<PortalConfig> {
     let directory = directory(&section.section("directory"));
     let profile = section.required("profile", "\"netsapiens\"", Value::filled_text);
     // A name has neither a slash nor an ending; everything else is a file beside ours.
-    let profile = match profile? {
+    let (profile, checked_profile) = match profile? {
         path if path.contains('/') || path.ends_with(".toml") => {
-            section.resolve(&path).to_string_lossy().into_owned()
+            let path = section.resolve(&path);
+            (path.to_string_lossy().into_owned(), profile_file(section, &path)?)
         }
-        name => name,
+        name => {
+            let checked = built_in_profile(section, &name)?;
+            (name, checked)
+        }
     };
-    Some(PortalConfig { profile, admin, directory })
+    Some(PortalConfig { profile, checked_profile: Arc::new(checked_profile), admin, directory })
+}
+
+/// A prefix that covers one of these would take the portal's own pages away.
+pub(super) fn refuse_covering(pages: &Section<'_>, prefix: &str, profile: &Profile) {
+    for path in [profile.login_page(), profile.home(), profile.sign_out_path()] {
+        let below = path.strip_prefix(prefix);
+        if below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) {
+            let message = format!("\"{prefix}\" would cover the portal's own {path}");
+            pages.problem("prefix", &message, Some("choose a path that the portal does not use"));
+            return;
+        }
+    }
+}
+
+fn built_in_profile(section: &Section<'_>, name: &str) -> Option<Profile> {
+    let Some(text) = Profile::builtin(name) else {
+        let names: Vec<&str> = Profile::builtin_names().collect();
+        let hint = match closest(name, names.iter().copied()) {
+            Some(name) => format!("did you mean \"{name}\"?"),
+            None => format!("built in: {}; for a file write its path", names.join(", ")),
+        };
+        section.problem("profile", &format!("no profile is called \"{name}\""), Some(&hint));
+        return None;
+    };
+    checked(section, text, name)
+}
+
+fn profile_file(section: &Section<'_>, path: &Path) -> Option<Profile> {
+    checked(section, &section.text_of("profile", path)?, &path.to_string_lossy())
+}
+
+fn checked(section: &Section<'_>, text: &str, name: &str) -> Option<Profile> {
+    match Profile::parse(text, name) {
+        Ok(profile) => Some(profile),
+        Err(problems) => {
+            for problem in problems.0 {
+                let place = Place::File { file: problem.file.into(), line: problem.line };
+                section.problem_in_other_file(place, problem.message, problem.hint);
+            }
+            None
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -214,12 +267,46 @@ fn directory_kind(value: Value<'_>) -> Result<DirectoryKind, Wrong> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{config, problems};
+    use crate::profile::Profile;
 
     #[test]
     fn a_profile_is_a_name_or_a_file() {
-        assert_eq!(config("").portal.profile, "netsapiens");
-        let own = config("[portal]\nprofile = \"profiles/own.toml\"\n").portal.profile;
-        assert_eq!(own, "/etc/passgate/profiles/own.toml");
+        let built_in = config("").portal;
+        assert_eq!(
+            (built_in.profile.as_str(), built_in.checked_profile.name()),
+            ("netsapiens", "netsapiens")
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("own.toml");
+        let text = format!("[portal]\nprofile = \"{}\"\n", file.display());
+        assert!(problems(&text)[0].contains(":2: portal.profile: "), "{:?}", problems(&text));
+        std::fs::write(&file, Profile::builtin("netsapiens").unwrap()).unwrap();
+        assert_eq!(config(&text).portal.profile, file.display().to_string());
+    }
+
+    #[test]
+    fn a_misspelt_profile_gets_a_suggestion() {
+        let problems = problems("[portal]\nprofile = \"netsapien\"\n");
+        assert!(problems[0].contains(":2: portal.profile: no profile is called \"netsapien\""));
+        assert!(problems[0].contains("hint: did you mean \"netsapiens\"?"), "{problems:?}");
+    }
+
+    /// What is wrong in a profile file is reported with that file's lines, beside our own.
+    #[test]
+    fn a_profile_with_mistakes_is_reported_with_its_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("own.toml");
+        std::fs::write(&file, "frobnicate = 1\n").unwrap();
+        let text = format!("[portal]\nprofile = \"{}\"\n[pin]\nmin_length = 0\n", file.display());
+        let problems = problems(&text).concat();
+        assert!(problems.contains(&format!("{}:1: ", file.display())), "{problems}");
+        assert!(problems.contains(":4: pin.min_length: "), "{problems}");
+    }
+
+    #[test]
+    fn own_pages_do_not_cover_the_portal() {
+        let problems = problems("[pages]\nprefix = \"/portal\"\n");
+        assert!(problems[0].contains(":2: pages.prefix: \"/portal\" would cover"), "{problems:?}");
     }
 
     #[test]

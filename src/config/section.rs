@@ -277,6 +277,11 @@ impl<'s> Section<'s> {
         self.source.problem(place, message, hint.map(str::to_owned));
     }
 
+    /// Notes what is wrong in a file that one of the keys names.
+    pub fn problem_in_other_file(&self, place: Place, message: String, hint: Option<String>) {
+        self.source.problem(place, message, hint);
+    }
+
     pub fn warn(&self, key: &'static str, message: &str, hint: Option<&str>) {
         let message = format!("{}: {message}", self.full(key));
         self.source.warn(self.place(key), message, hint.map(str::to_owned));

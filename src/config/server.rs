@@ -59,9 +59,6 @@ pub(super) fn read(section: &Section<'_>) -> Option<ServerConfig> {
         let hint = "name the load balancers in trusted_proxies";
         section.problem("proxy_protocol", "nobody is trusted to send a PROXY line", Some(hint));
     }
-    if proxy_protocol {
-        section.unavailable("proxy_protocol", "the PROXY protocol; X-Forwarded-For is understood");
-    }
     let certificates = certificates(section);
     let public_url =
         section.required("public_url", "\"https://portal.example.com\"", Value::public_url);
@@ -129,9 +126,6 @@ fn certificates(section: &Section<'_>) -> Vec<CertificateFiles> {
             Some(hint),
         );
     }
-    if let Some(second) = sections.get(1) {
-        second.unavailable("cert", "several certificates; use one that names all hosts");
-    }
     sections.iter().filter_map(certificate).collect()
 }
 
@@ -162,16 +156,23 @@ mod tests {
         );
     }
 
-    /// R-G1 lists several certificates; until they come, asking for them is an error.
+    /// R-G1: several certificates, in order: the first is also for clients that name no host.
     #[test]
-    fn what_is_still_to_come_is_an_error() {
-        let text = "[server]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.1\"]\n\
-                    [[server.certificate]]\ncert = \"a\"\nkey = \"a\"\n\
-                    [[server.certificate]]\ncert = \"b\"\nkey = \"b\"\n";
-        let problems = problems(text);
-        assert_eq!(problems.len(), 2, "{problems:?}");
-        assert!(problems.iter().all(|problem| problem.contains("not available in this version")));
-        assert!(problems[1].contains("passgate.toml:8:"), "{problems:?}");
+    fn several_certificates_keep_their_order() {
+        let one = |name| format!("[[server.certificate]]\ncert = \"{name}\"\nkey = \"{name}\"\n");
+        let config = config(&[one("/a"), one("/b")].concat());
+        let certs: Vec<_> =
+            config.server.certificates.iter().map(|files| files.cert.to_str()).collect();
+        assert_eq!(certs, [Some("/a"), Some("/b")]);
+    }
+
+    #[test]
+    fn a_proxy_line_is_believed_of_named_proxies_only() {
+        let trusted = "trusted_proxies = [\"10.0.0.1\", \"10.1.0.0/16\"]\n";
+        let config = config(&format!("[server]\nproxy_protocol = true\n{trusted}"));
+        assert!(config.server.proxy_protocol && config.server.trusted_proxies.len() == 2);
+        let problems = problems("[server]\nproxy_protocol = true\n");
+        assert!(problems[0].contains(":2: server.proxy_protocol: nobody is trusted to send"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::section::Section;
 use super::value::{DAY, HOUR, MINUTE, SECOND, Value, Wrong, YEAR, wrong};
+use crate::profile::TokenMode;
 
 /// `[tokens]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,15 +17,6 @@ pub struct TokensConfig {
     pub access: Duration,
     /// Life of a refresh token.
     pub refresh: Duration,
-}
-
-/// What clients of the token endpoint get (R-F3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenMode {
-    /// A signed token of ours.
-    Jwt,
-    /// The PBX's own token.
-    Pass,
 }
 
 pub(super) fn read(section: &Section<'_>) -> TokensConfig {

@@ -1,6 +1,7 @@
 //! `[upstream]`: the PBX.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,11 +87,21 @@ pub(super) fn refuse_ourselves(
     upstream: &UpstreamConfig,
     server: &ServerConfig,
 ) {
-    let ours: Vec<u16> = server.https.iter().chain(&server.http).map(|ours| ours.port()).collect();
+    let listeners = || server.https.iter().chain(&server.http);
     for url in &upstream.servers {
-        if matches!(url.host.as_str(), "localhost" | "127.0.0.1" | "::1")
-            && ours.contains(&url.port)
-        {
+        let address = match url.host.as_str() {
+            "localhost" => IpAddr::from([127, 0, 0, 1]),
+            host => match host.parse() {
+                Ok(address) => address,
+                Err(_) => continue,
+            },
+        };
+        // On one machine, the PBX may have the same port on another address.
+        let is_ours = listeners().any(|listener| {
+            let everywhere = listener.ip().is_unspecified() && address.is_loopback();
+            listener.port() == url.port && (listener.ip() == address || everywhere)
+        });
+        if is_ours {
             let message = format!("{url} is Passgate itself");
             section.problem("servers", &message, Some("name the PBX's own address"));
         }
@@ -186,6 +197,8 @@ mod tests {
     fn passgate_is_not_its_own_upstream() {
         let problems = problems("[upstream]\nservers = [\"https://localhost:8443\"]\n");
         assert!(problems[0].contains("is Passgate itself"), "{problems:?}");
+        let beside = "[server]\nhttps = [\"192.0.2.7:443\"]\n[upstream]\nservers = [\"https://127.0.0.1\"]\n";
+        config(beside);
     }
 
     /// A password in the address is not repeated.

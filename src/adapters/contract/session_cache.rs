@@ -91,13 +91,14 @@ async fn a_session_outlives_its_place_in_the_cache(world: World) {
     touched.touch(world.now());
     let seen = world.now();
     drop(touched);
+    let mut opened = Vec::new();
     for _ in 0..50 {
-        sessions.open(world.session_of(&account)).await.unwrap();
-        sessions.flush().await.unwrap();
+        opened.push(sessions.open(world.session_of(&account)).await.unwrap().record().id);
     }
+    sessions.flush().await.unwrap();
     assert!(sessions.cached(&id).is_none(), "it has been evicted");
-    // Some more than four, because the cache frees what it let go of a little later.
-    assert!(sessions.live().len() < 25, "{}", sessions.live().len());
+    let cached = opened.iter().filter(|id| sessions.cached(id).is_some()).count();
+    assert!((1..=4).contains(&cached), "{cached}");
     assert!(sessions.live().iter().any(|session| session.record().id == id));
     let again = sessions.find(&id).await.unwrap().unwrap();
     assert!(Arc::ptr_eq(&held, &again));
@@ -110,6 +111,21 @@ async fn a_session_outlives_its_place_in_the_cache(world: World) {
     assert!(held.has_ended());
     assert_eq!(closed.load(Ordering::SeqCst), 1);
     assert!(sessions.live().is_empty());
+}
+
+/// Faults: last-seen times that could not be written are written when the store is back.
+async fn a_failed_flush_is_made_up_for(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let session = world.sessions.open(world.session_of(&account)).await.unwrap();
+    world.pass(120);
+    session.touch(world.now());
+    world.database.run("ALTER TABLE sessions RENAME TO away").await;
+    world.sessions.flush().await.unwrap_err();
+    world.database.run("ALTER TABLE away RENAME TO sessions").await;
+    world.sessions.flush().await.unwrap();
+    drop(session);
+    let stored = world.neighbour().await.sessions.of_account(account.id).await.unwrap();
+    assert_eq!(stored[0].last_seen, world.now());
 }
 
 /// Loads that race with the end of their session never leave it alive in memory.
@@ -144,6 +160,7 @@ mod cached_sqlite {
         own_writes_are_no_news,
         an_own_change_counts_without_being_followed_up,
         a_session_outlives_its_place_in_the_cache,
+        a_failed_flush_is_made_up_for,
         no_load_outruns_the_end,
     );
 }

@@ -151,10 +151,20 @@ async fn last_seen_is_written_back(world: World) {
     session.touch(world.now());
     world.sessions.flush().await.unwrap();
     assert_eq!(stored().await, world.now());
-    // The neighbour saw the user later: on the next look the memory knows.
-    world.pass(300);
-    neighbour.sessions.find(&id).await.unwrap().unwrap().touch(world.now());
+    // The neighbour saw the user later: what is written afterwards does not undo it, and on the
+    // next look the memory knows.
+    world.pass(100);
+    session.touch(world.now());
+    world.pass(200);
+    let seen_there = neighbour.sessions.find(&id).await.unwrap().unwrap();
+    seen_there.touch(world.now());
     neighbour.sessions.flush().await.unwrap();
+    drop(seen_there);
+    world.sessions.flush().await.unwrap();
+    assert_eq!(
+        world.neighbour().await.sessions.of_account(account.id).await.unwrap()[0].last_seen,
+        world.now()
+    );
     assert!(session.last_seen() < world.now());
     world.sessions.find(&id).await.unwrap();
     assert_eq!(session.last_seen(), world.now());

@@ -86,6 +86,12 @@ impl Database {
         count.fetch_one(self.readers()).await.unwrap()
     }
 
+    /// Runs a statement behind the stores' back.
+    #[cfg(test)]
+    pub(crate) async fn run(&self, statement: &'static str) {
+        sqlx::query(statement).execute(&self.inner.writer).await.unwrap();
+    }
+
     fn readers(&self) -> &SqlitePool {
         &self.inner.readers
     }

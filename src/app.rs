@@ -1,1 +1,126 @@
-//! Composition root.
+//! The composition root: the only place that knows which adapter stands behind which port.
+
+mod assembly;
+mod background;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapters::clock::{MovableClock, SystemClock};
+use crate::config::Config;
+use crate::gateway::listeners::{Listeners, stop_on_signals};
+use crate::gateway::tls::install_crypto_provider;
+use crate::ports::Clock;
+use crate::web::admin::{AdminListeners, ClockControl, SOCKET_NAME};
+
+/// How a gateway is started, beside its configuration.
+#[derive(Default)]
+pub struct RunOptions {
+    /// Run on a clock that the admin API can move, this far from the machine's clock at first.
+    /// For the demo and for tests: whoever moves the clock moves the phases.
+    pub movable_clock: Option<SignedDuration>,
+    /// Told when everything listens.
+    pub on_ready: Option<Box<dyn FnOnce(&Addresses) + Send>>,
+}
+
+/// Where a gateway listens, with real ports.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// TLS.
+    pub https: Vec<SocketAddr>,
+    /// Plain: redirects to TLS.
+    pub http: Vec<SocketAddr>,
+    /// Administration.
+    pub admin: Option<SocketAddr>,
+    /// Administration without a token, for those who may open it.
+    pub socket: PathBuf,
+}
+
+/// Why a gateway does not start; each says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+pub struct StartError {
+    /// What could not be prepared.
+    pub what: &'static str,
+    /// Why not.
+    pub why: String,
+}
+
+impl StartError {
+    /// Wraps the error of one part.
+    pub(crate) fn of(what: &'static str) -> impl FnOnce(&dyn std::fmt::Display) -> Self {
+        move |why| Self { what, why: why.to_string() }
+    }
+}
+
+/// Runs a gateway until it is told to stop (SIGTERM, SIGINT), then drains it.
+pub async fn run(config: Config, options: RunOptions) -> Result<(), StartError> {
+    let stop = stop_on_signals().map_err(|error| StartError::of("signals")(&error))?;
+    run_until(config, options, stop).await
+}
+
+/// As [`run`], until `stop` is cancelled.
+pub async fn run_until(
+    config: Config,
+    options: RunOptions,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
+    install_crypto_provider();
+    let (clock, clock_control) = clock(options.movable_clock);
+    let parts = assembly::assemble(&config, clock).await?;
+    let certificates = assembly::certificates(&config, &*parts.services.clock)?;
+    for expiry in certificates.expiries() {
+        parts.metrics.certificate_expiry(&expiry.name, expiry.at.as_second());
+    }
+
+    let listeners = Listeners::bind(assembly::listener_settings(&config))
+        .map_err(|error| StartError::of("listening")(&error))?;
+    let socket = config.data_dir.join(SOCKET_NAME);
+    let admin = AdminListeners::bind(Some(config.server.admin), &socket)
+        .await
+        .map_err(|error| StartError::of("listening")(&error))?;
+    let addresses = Addresses {
+        https: listeners.https_addresses(),
+        http: listeners.http_addresses(),
+        admin: admin.address(),
+        socket,
+    };
+
+    let admin_state = assembly::admin_state(&config, &parts, clock_control)?;
+    let pipeline = assembly::pipeline(&config, &parts)?;
+    let background = background::start(&parts, stop.clone());
+    let admin_stop = stop.clone();
+    let admin_task =
+        tokio::spawn(async move { admin.serve(admin_state, admin_stop.cancelled_owned()).await });
+
+    tracing::info!(https = ?addresses.https, http = ?addresses.http, admin = ?addresses.admin, "ready");
+    if let Some(on_ready) = options.on_ready {
+        on_ready(&addresses);
+    }
+    listeners.serve(pipeline, certificates, stop.clone()).await;
+
+    stop.cancel();
+    if let Ok(Err(error)) = admin_task.await {
+        tracing::warn!(%error, "the admin listener ended with an error");
+    }
+    background.finish().await;
+    parts.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn clock(offset: Option<SignedDuration>) -> (Arc<dyn Clock>, Option<Arc<ClockControl>>) {
+    let Some(offset) = offset else { return (Arc::new(SystemClock), None) };
+    tracing::warn!(
+        "the clock can be moved through the admin API: for demonstrations and tests only"
+    );
+    let clock = Arc::new(MovableClock::running());
+    clock.set_offset(offset);
+    let moved = Arc::clone(&clock);
+    let control = ClockControl::new(move |step| moved.advance(step));
+    (clock, Some(Arc::new(control)))
+}

@@ -7,6 +7,7 @@ pub mod clock;
 #[cfg(test)]
 mod contract;
 pub mod key_ring;
+pub mod observed;
 pub mod random;
 pub mod session_cache;
 pub mod sqlite;

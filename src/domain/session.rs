@@ -12,6 +12,7 @@ use super::account::AccountId;
 use super::jar::Jar;
 use super::login_name::LoginName;
 use super::rollout::Phase;
+use super::secret::Secret;
 
 /// The random value in the browser's cookie. Only its hash is kept (see [`SessionId`]).
 #[derive(Clone, PartialEq, Eq)]
@@ -126,6 +127,7 @@ pub struct LiveSession {
     jar: RwLock<Arc<JarState>>,
     next_watch: AtomicU64,
     watches: Mutex<Vec<(u64, KillSwitch)>>,
+    unproved_pin: Mutex<Option<Secret>>,
 }
 
 /// Closes a long-lived connection when its session ends.
@@ -161,6 +163,7 @@ impl LiveSession {
             jar: RwLock::new(Arc::new(jar)),
             next_watch: AtomicU64::new(0),
             watches: Mutex::new(Vec::new()),
+            unproved_pin: Mutex::new(None),
             record,
         })
     }
@@ -295,6 +298,17 @@ impl LiveSession {
         for (_, switch) in switches {
             switch();
         }
+    }
+
+    /// Keeps the PIN of a login that the PBX has only challenged so far. In memory only: it goes
+    /// into the vault when the challenge is answered, because until then nothing proves it.
+    pub fn hold_pin(&self, pin: Secret) {
+        *self.unproved_pin.lock().unwrap_or_else(PoisonError::into_inner) = Some(pin);
+    }
+
+    /// The PIN kept by [`Self::hold_pin`]; afterwards it is gone.
+    pub fn take_pin(&self) -> Option<Secret> {
+        self.unproved_pin.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// What the session may reach at `now`, while `phase` runs for its tenant.

@@ -139,7 +139,7 @@ fn problems(
         email: account.email.as_deref(),
         pin: pin.as_ref(),
     };
-    Ok(services.policies.password.check(&form.new, &context))
+    Ok(services.policies.password_for(account.login.tenant()).check(&form.new, &context))
 }
 
 async fn prove(

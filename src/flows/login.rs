@@ -254,8 +254,14 @@ async fn open_with_pin(
         Some(account) => account,
         None => create(services, login).await?,
     };
-    keep_pin(services, account.id, &attempt.secret).await?;
-    open(services, attempt, account, pbx, ObtainedWith::Pin, progress).await
+    if progress == Progress::Complete {
+        keep_pin(services, account.id, &attempt.secret).await?;
+    }
+    let verdict = open(services, attempt, account, pbx, ObtainedWith::Pin, progress).await?;
+    if let (Progress::Challenge, Verdict::Opened(opened)) = (progress, &verdict) {
+        opened.session.hold_pin(attempt.secret.clone());
+    }
+    Ok(verdict)
 }
 
 async fn create(services: &Services, login: &LoginName) -> Result<Account, Outage> {

@@ -3,12 +3,14 @@
 
 pub mod account_security;
 pub mod accounts;
+pub mod challenge;
 pub mod current_pin;
 pub mod login;
 mod opening;
 pub mod sign_out;
 pub mod sweep;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,8 +60,17 @@ pub struct Policies {
     pub lockout: LockoutPolicy,
     /// Rules for new passwords.
     pub password: PasswordPolicy,
+    /// Rules of tenants that have their own.
+    pub tenant_passwords: HashMap<String, PasswordPolicy>,
     /// Whether a PIN that the PBX accepts makes an account (`directory.create_on_first_login`).
     pub create_on_first_login: bool,
+}
+
+impl Policies {
+    /// The password rules that hold for `tenant`.
+    pub fn password_for(&self, tenant: &str) -> &PasswordPolicy {
+        self.tenant_passwords.get(tenant).unwrap_or(&self.password)
+    }
 }
 
 /// Why a flow could not be carried out. Never an answer to the user's question: an outage is not

@@ -1,19 +1,35 @@
 //! The Pingora side: what happens to each request between the client and the PBX.
 
+mod access;
+mod answer;
+mod bearer;
 pub mod canonical_path;
 mod charset;
 pub mod client_address;
 pub mod client_kind;
 pub mod cookies;
 pub mod credential_scan;
+mod entry;
+mod exchange;
+mod forward;
 pub mod framing;
+mod gate;
+mod insertion;
+mod intercept;
 pub mod listeners;
+mod next_page;
 pub mod next_path;
 pub mod notice;
+pub mod pipeline;
+mod respond;
 pub mod rewrite;
+pub mod route;
 pub mod sanitise;
 pub mod security_headers;
 pub mod tls;
+pub mod upstreams;
+mod visitor;
+mod websocket;
 
 #[cfg(test)]
 mod replay;

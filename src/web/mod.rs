@@ -12,6 +12,7 @@ pub mod flash;
 mod form;
 mod look;
 pub mod notice;
+mod own_pages;
 mod pages;
 mod texts;
 
@@ -25,6 +26,7 @@ use crate::domain::login_name::LoginName;
 use crate::domain::session::{LiveSession, Standing};
 
 pub use answers::{ErrorKind, ErrorPages};
+pub use own_pages::OwnPages;
 pub use pages::pages;
 
 /// What the configuration says about the pages.

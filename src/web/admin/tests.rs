@@ -107,6 +107,7 @@ async fn gateway() -> Gateway {
             session: SessionPolicy { idle: Duration::from_secs(4 * 3600), absolute: None },
             lockout: lockout(),
             password: PasswordPolicy::default(),
+            tenant_passwords: std::collections::HashMap::new(),
             create_on_first_login: true,
         },
     };

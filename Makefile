@@ -1,0 +1,57 @@
+# The two commands that matter: `make demo` and `make test`. `make ci` is what CI runs.
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.PHONY: help demo build release test tools fmt clippy doc bench bench-smoke fuzz-smoke load screenshots deny ci
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+demo: build-tools ## build and run everything on one machine; says where to click and who can log in
+	@echo "Building Passgate (the first time takes a few minutes) ..."
+	$(CARGO) build --profile demo --bin passgate
+	@./target/demo/passgate demo
+
+release: build-tools ## the optimised binary: target/release/passgate
+	$(CARGO) build --release --bin passgate
+
+test: tools ## install what the tests need and run all of them
+	$(CARGO) test
+
+.PHONY: build-tools
+build-tools:
+	@scripts/install-tools.sh build
+
+tools: ## install what the tests need (Debian)
+	@scripts/install-tools.sh test
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy: build-tools
+	$(CARGO) clippy --all-targets -- -D warnings
+
+doc: build-tools
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+
+bench: build-tools ## micro benchmarks of the hot path
+	$(CARGO) bench --bench hot_path
+
+bench-smoke: build-tools
+	$(CARGO) test --bench hot_path
+
+load: ## CPU per request beside nginx and a bare Pingora (takes some minutes); prints the table
+	@scripts/install-tools.sh load
+	$(CARGO) build --release --bin passgate --bench load
+	$(CARGO) bench --bench load
+
+fuzz-smoke: build-tools
+	$(CARGO) test --lib replay
+
+deny: ## licences, advisories and bans (needs cargo-deny)
+	$(CARGO) deny check
+
+screenshots: tools ## make docs/screenshots/ anew
+	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser -- --nocapture
+
+ci: fmt clippy doc test bench-smoke fuzz-smoke ## what CI runs

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what a build, the tests or the load benchmark need and this machine lacks (Debian).
+# usage: scripts/install-tools.sh build|test|load
+set -euo pipefail
+
+case "${1:-}" in
+    build) wanted=(cmake:cmake cc:gcc) ;;
+    test) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver) ;;
+    load) wanted=(cmake:cmake cc:gcc nginx:nginx-light) ;;
+    *) echo "usage: $0 build|test|load" >&2; exit 2 ;;
+esac
+
+missing=()
+for tool in "${wanted[@]}"; do
+    command -v "${tool%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${tool%%:*}" >/dev/null 2>&1 \
+        || missing+=("${tool##*:}")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "Installing: ${missing[*]}"
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || { echo "Please install as root: apt-get install ${missing[*]}" >&2; exit 1; }
+    sudo=(sudo)
+fi
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "This script knows Debian only. Please install: ${missing[*]}" >&2
+    exit 1
+fi
+"${sudo[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"

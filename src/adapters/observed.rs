@@ -1,0 +1,84 @@
+//! Ports with a meter: what passes through is counted, nothing is changed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use crate::domain::jar::Jar;
+use crate::domain::secret::Secret;
+use crate::ports::{AuditLog, Portal, PortalAnswer, PortalLogin, SecurityEvent, Unavailable};
+use crate::telemetry::Metrics;
+
+/// Measures logins at the PBX (`upstream_login_seconds`).
+pub struct ObservedPortal {
+    inner: Arc<dyn Portal>,
+    metrics: Arc<Metrics>,
+}
+
+impl ObservedPortal {
+    /// Puts the meter around `inner`.
+    pub fn new(inner: Arc<dyn Portal>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, metrics }
+    }
+}
+
+#[async_trait]
+impl Portal for ObservedPortal {
+    async fn log_in(&self, login: PortalLogin<'_>) -> Result<PortalAnswer, Unavailable> {
+        let begun = Instant::now();
+        let answer = self.inner.log_in(login).await;
+        let result = match &answer {
+            Ok(PortalAnswer::Accepted(_)) => "accepted",
+            Ok(PortalAnswer::Refused) => "refused",
+            Ok(PortalAnswer::Challenge(_)) => "challenge",
+            Ok(PortalAnswer::Unknown { .. }) => "unknown",
+            Err(_) => "unavailable",
+        };
+        self.metrics.upstream_login(result, begun.elapsed());
+        answer
+    }
+
+    async fn sign_out(
+        &self,
+        jar: &Jar,
+        server: usize,
+        user_agent: &str,
+        host: &str,
+    ) -> Result<(), Unavailable> {
+        self.inner.sign_out(jar, server, user_agent, host).await
+    }
+
+    fn looks_like_pin(&self, secret: &Secret) -> bool {
+        self.inner.looks_like_pin(secret)
+    }
+
+    async fn ping(&self) -> Result<(), Unavailable> {
+        self.inner.ping().await
+    }
+}
+
+/// Counts logins, locks and PINs that drifted, and passes the events on.
+pub struct ObservedAudit {
+    inner: Arc<dyn AuditLog>,
+    metrics: Arc<Metrics>,
+}
+
+impl ObservedAudit {
+    /// Puts the meter in front of `inner`.
+    pub fn new(inner: Arc<dyn AuditLog>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, metrics }
+    }
+}
+
+impl AuditLog for ObservedAudit {
+    fn record(&self, event: SecurityEvent) {
+        match event.event {
+            "login" => self.metrics.login(event.channel, event.result),
+            "lockout" => self.metrics.lockout(event.result.trim_start_matches("locked_")),
+            "pin_drift" => self.metrics.pin_drifted(),
+            _ => {}
+        }
+        self.inner.record(event);
+    }
+}

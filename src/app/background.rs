@@ -1,0 +1,101 @@
+//! What goes on beside the requests: sessions that end by themselves, revocations from elsewhere,
+//! names that resolve anew, gauges.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::assembly::Parts;
+use crate::domain::account::AccountState;
+use crate::domain::rollout::Phase;
+use crate::flows::sweep;
+use crate::ports::Unavailable;
+
+/// Ended sessions and phases reach open WebSockets within this time.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Revocations by another process count within a second.
+const REVALIDATE: Duration = Duration::from_millis(500);
+const RESOLVE: Duration = Duration::from_secs(30);
+const GAUGES: Duration = Duration::from_secs(10);
+
+/// The running tasks.
+pub(super) struct Background(JoinSet<()>);
+
+impl Background {
+    /// Waits for the tasks to end, after the stop.
+    pub async fn finish(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+/// Starts the tasks; they end with `stop`.
+pub(super) fn start(parts: &Parts, stop: CancellationToken) -> Background {
+    let mut tasks = JoinSet::new();
+    let services = parts.services.clone();
+    tasks.spawn(every(SWEEP, stop.clone(), move || {
+        let services = services.clone();
+        async move { tell("sweep", sweep::sweep(&services).await) }
+    }));
+    let sessions = parts.sessions.clone();
+    tasks.spawn(every(REVALIDATE, stop.clone(), move || {
+        let sessions = sessions.clone();
+        async move { tell("revalidation", sessions.revalidate().await) }
+    }));
+    let upstreams = parts.upstreams.clone();
+    tasks.spawn(every(RESOLVE, stop.clone(), move || {
+        let upstreams = upstreams.clone();
+        async move { upstreams.resolve().await }
+    }));
+    let (services, metrics, hasher) =
+        (parts.services.clone(), parts.metrics.clone(), parts.hasher.clone());
+    tasks.spawn(every(GAUGES, stop, move || {
+        let (services, metrics) = (services.clone(), metrics.clone());
+        metrics.password_hash_waiting(hasher.queue_len());
+        async move {
+            let phase = services.policies.rollout.everyone.phase(services.clock.now());
+            metrics.phase(match phase {
+                Phase::Quiet => 0,
+                Phase::Warn => 1,
+                Phase::Force => 2,
+                Phase::Reject => 3,
+            });
+            if let Ok(count) = services.sessions.count().await {
+                metrics.sessions(count);
+            }
+            if let Ok(counts) = services.accounts.count().await {
+                for (state, name) in [
+                    (AccountState::PinOnly, "pin_only"),
+                    (AccountState::Password, "password"),
+                    (AccountState::Disabled, "disabled"),
+                ] {
+                    let of_state = counts.iter().filter(|(_, other, _)| *other == state);
+                    metrics.accounts(name, of_state.map(|(_, _, count)| count).sum());
+                }
+            }
+        }
+    }));
+    Background(tasks)
+}
+
+async fn every<F, R>(period: Duration, stop: CancellationToken, work: F)
+where
+    F: Fn() -> R,
+    R: Future<Output = ()>,
+{
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => work().await,
+        }
+    }
+}
+
+fn tell(what: &str, result: Result<(), Unavailable>) {
+    if let Err(error) = result {
+        tracing::error!(%error, what, "a background task could not do its work");
+    }
+}

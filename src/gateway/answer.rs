@@ -1,0 +1,290 @@
+//! Steps 8 and 9: what the client gets to see of the PBX's answer, and the record of it.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use parking_lot::Mutex;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+
+use super::exchange::{Exchange, Watch};
+use super::intercept::{self, Landing};
+use super::notice::BrokenPage;
+use super::pipeline::Pipeline;
+use super::security_headers::SecurityHeaders;
+use super::{cookies, entry, insertion, visitor};
+use crate::domain::session::Standing;
+use crate::flows::challenge;
+use crate::profile::{FirstResponse, Judgement};
+use crate::telemetry::access::{self, AccessLine};
+
+/// The `Cookie` fields of a request (h2 may send several).
+pub(super) fn cookie_fields(head: &RequestHeader) -> impl Iterator<Item = &[u8]> {
+    head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes)
+}
+
+/// Rewrites the header of the PBX's answer.
+pub(super) async fn header(
+    pipeline: &Pipeline,
+    session: &mut Session,
+    head: &mut ResponseHeader,
+    ctx: &mut Exchange,
+) -> pingora::Result<()> {
+    let set = take_cookies(pipeline, head, ctx)?;
+    rewrite_locations(pipeline, session, head)?;
+    if ctx.answers_challenge {
+        judge_challenge(pipeline, head, ctx, &set).await?;
+    }
+    if head.status == StatusCode::SWITCHING_PROTOCOLS
+        && let (Some(live), Some(connection)) = (ctx.session(), &ctx.connection)
+    {
+        ctx.watch = Some(Watch::new(live, connection));
+    }
+    insertion::begin(pipeline, session, head, ctx)?;
+    if ctx.jar.is_some() {
+        keep_private(head)?;
+    }
+    for name in SecurityHeaders::unwanted() {
+        head.remove_header(&name);
+    }
+    let missing: Vec<_> = pipeline.settings.security_headers.missing(&head.headers).collect();
+    for (name, value) in missing {
+        head.insert_header(name, value)?;
+    }
+    for cookie in std::mem::take(&mut ctx.set_cookies) {
+        head.append_header(header::SET_COOKIE, cookie)?;
+    }
+    Ok(())
+}
+
+/// Passes or rewrites a piece of the body.
+pub(super) fn body(
+    body: &mut Option<Bytes>,
+    end_of_stream: bool,
+    ctx: &mut Exchange,
+) -> pingora::Result<()> {
+    let Some(injector) = ctx.injector.as_mut().map(Mutex::get_mut) else { return Ok(()) };
+    let broken = |error: BrokenPage| {
+        let mut error = Error::because(ErrorType::InternalError, "page not changed", error);
+        error.as_up();
+        error
+    };
+    let out = injector.push(body.take().unwrap_or_default()).map_err(broken)?;
+    *body = if end_of_stream {
+        let rest = injector.finish().map_err(broken)?;
+        ctx.injector = None;
+        Some(if out.is_empty() { rest } else { [out, rest].concat().into() })
+    } else {
+        Some(out)
+    };
+    Ok(())
+}
+
+/// Counts the request and writes its line.
+pub(super) fn record(
+    pipeline: &Pipeline,
+    session: &Session,
+    error: Option<&Error>,
+    ctx: &mut Exchange,
+) {
+    if !ctx.in_flight {
+        return;
+    }
+    let head = session.req_header();
+    let status = session.response_written().map_or(0, |response| response.status.as_u16());
+    let took = ctx.began.elapsed();
+    pipeline.metrics.request_ended(ctx.label, head.method.as_str(), status, took);
+    if let Some(error) = error {
+        tracing::debug!(client = %ctx.client, %error, "request ended with an error");
+    }
+    if access::enabled() {
+        access::record(&AccessLine {
+            client: Some(ctx.client),
+            method: head.method.as_str(),
+            route: ctx.label.as_str(),
+            path: head.uri.path(),
+            status,
+            bytes: session.body_bytes_sent() as u64,
+            duration: took,
+            request_id: &request_id(ctx.number),
+        });
+    }
+}
+
+/// A request's number as it is written: in the access log, and to the PBX in `X-Request-Id`.
+pub(super) fn request_id(number: u64) -> String {
+    format!("{number:016x}")
+}
+
+/// What became of the PBX's cookies, for the judge of a challenge.
+#[derive(Debug, Default)]
+struct CookiesSet {
+    names: Vec<String>,
+    changed: Vec<String>,
+}
+
+/// Takes the PBX's session cookies into the jar, throws away those that would log in around us,
+/// and lets the others pass without `Domain` and with `Secure`.
+fn take_cookies(
+    pipeline: &Pipeline,
+    head: &mut ResponseHeader,
+    ctx: &mut Exchange,
+) -> pingora::Result<CookiesSet> {
+    let mut set = CookiesSet::default();
+    if !head.headers.contains_key(header::SET_COOKIE) {
+        return Ok(set);
+    }
+    let sent: Vec<HeaderValue> = head.headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    head.remove_header(&header::SET_COOKIE);
+    let mut for_jar = Vec::new();
+    for value in &sent {
+        let Some(name) = cookies::set_cookie_name(value.as_bytes())
+            .and_then(|name| std::str::from_utf8(name).ok())
+        else {
+            continue;
+        };
+        if pipeline.profile.keeps_in_jar(name) {
+            if let Ok(text) = value.to_str() {
+                for_jar.push(text);
+                set.names.push(name.to_owned());
+            }
+        } else if !pipeline.profile.drops_cookie(name)
+            && let Some(passed) = cookies::passed_set_cookie(value.as_bytes())
+            && let Ok(passed) = HeaderValue::from_bytes(&passed)
+        {
+            head.append_header(header::SET_COOKIE, passed)?;
+        }
+    }
+    if !for_jar.is_empty() {
+        fill_jar(pipeline, ctx, &for_jar, &mut set);
+    }
+    Ok(set)
+}
+
+fn fill_jar(pipeline: &Pipeline, ctx: &mut Exchange, taken: &[&str], set: &mut CookiesSet) {
+    let mut take_all = |jar: &mut crate::domain::jar::Jar| {
+        let before = jar.clone();
+        let mut changed = false;
+        for cookie in taken {
+            changed |= jar.take(cookie);
+        }
+        set.changed = set
+            .names
+            .iter()
+            .filter(|name| jar.value(name) != before.value(name))
+            .cloned()
+            .collect();
+        changed
+    };
+    if let (Some(sent), Some(live)) = (&ctx.jar, ctx.session()) {
+        // Only into the jar that the request was sent with: a slow answer must not bring an old
+        // PBX session back.
+        if live.change_jar(sent.generation, take_all) {
+            let (services, live) = (pipeline.services.clone(), live.clone());
+            tokio::spawn(async move {
+                if let Err(error) = services.sessions.save_jar(&live).await {
+                    tracing::error!(%error, "a renewed PBX session could not be stored");
+                }
+            });
+        }
+    } else if let Some(visitor) = &mut ctx.visitor
+        && take_all(visitor)
+    {
+        ctx.set_cookies
+            .extend(HeaderValue::try_from(visitor::seal(&*pipeline.services.vault, visitor)));
+    }
+}
+
+fn rewrite_locations(
+    pipeline: &Pipeline,
+    session: &Session,
+    head: &mut ResponseHeader,
+) -> pingora::Result<()> {
+    let host = entry::host(session.req_header());
+    let names = &pipeline.settings.names;
+    for name in [header::LOCATION, header::CONTENT_LOCATION, header::REFRESH] {
+        let rewritten = match head.headers.get(&name).map(HeaderValue::to_str) {
+            Some(Ok(value)) if name == header::REFRESH => names.refresh(value, host),
+            Some(Ok(value)) => names.location(value, host),
+            _ => continue,
+        };
+        let rewritten = rewritten.into_owned();
+        head.insert_header(name, rewritten)?;
+    }
+    Ok(())
+}
+
+/// Judges the PBX's answer to a step of its second question. Only `accepted` makes a session of
+/// it, under a new token.
+async fn judge_challenge(
+    pipeline: &Pipeline,
+    head: &mut ResponseHeader,
+    ctx: &mut Exchange,
+    set: &CookiesSet,
+) -> pingora::Result<()> {
+    let location = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let first = FirstResponse {
+        status: head.status.as_u16(),
+        location,
+        cookies_set: &set.names,
+        cookies_changed: &set.changed,
+        body: &[],
+    };
+    if pipeline.profile.judge(pipeline.profile.primary_login(), &first) != Judgement::Accepted {
+        return Ok(());
+    }
+    let Some(live) = ctx.session() else { return Ok(()) };
+    let landing_place = location.map(str::to_owned);
+    let place = match challenge::answered(&pipeline.services, live, ctx.client, landing_place).await
+    {
+        Ok(Some(opened)) => {
+            ctx.set_cookies.extend(intercept::login::session_cookies(&opened));
+            let settings = &pipeline.settings;
+            let landing = Landing { home: &settings.home, prefix: &settings.prefix };
+            match opened.standing {
+                Standing::Full { .. } => None,
+                _ => Some(intercept::landing(&opened, &landing, None)),
+            }
+        }
+        Ok(None) => Some(pipeline.profile.login_page().to_owned()),
+        Err(outage) => {
+            tracing::error!(error = %outage, "a challenge that was answered could not be completed");
+            Some(pipeline.profile.login_page().to_owned())
+        }
+    };
+    if let Some(place) = place {
+        head.set_status(StatusCode::SEE_OTHER)?;
+        head.insert_header(header::LOCATION, place)?;
+    }
+    Ok(())
+}
+
+/// Answers of a session are never for shared caches.
+fn keep_private(head: &mut ResponseHeader) -> pingora::Result<()> {
+    let kept = head.headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let is_private = kept.is_some_and(|value| {
+        let value = value.to_ascii_lowercase();
+        value.contains("private") || value.contains("no-store")
+    });
+    if !is_private {
+        let value = match kept {
+            Some(value) => format!("private, {}", without_shared_directives(value)),
+            None => "private".to_owned(),
+        };
+        head.insert_header(header::CACHE_CONTROL, value)?;
+    }
+    Ok(())
+}
+
+fn without_shared_directives(value: &str) -> String {
+    let kept: Vec<&str> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|part| {
+            let part = part.to_ascii_lowercase();
+            part != "public" && !part.starts_with("s-maxage")
+        })
+        .collect();
+    kept.join(", ")
+}

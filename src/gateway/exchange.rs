@@ -1,0 +1,129 @@
+//! What the pipeline knows of one request while it passes through.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use http::HeaderValue;
+use parking_lot::Mutex;
+
+use super::client_kind::ClientKind;
+use super::credential_scan::BodyScan;
+use super::gate::Admitted;
+use super::listeners::{BodyWatch, ConnectionHandle};
+use super::notice::Injector;
+use crate::domain::jar::Jar;
+use crate::domain::session::{JarState, LiveSession};
+use crate::telemetry::metrics::Route as RouteLabel;
+
+/// One request and its answer.
+pub struct Exchange {
+    /// When its header had arrived.
+    pub(super) began: Instant,
+    /// Tells it from all others of this process; see [`super::answer::request_id`].
+    pub(super) number: u64,
+    /// The connection it came on.
+    pub(super) connection: Option<ConnectionHandle>,
+    /// The client's address: behind trusted proxies the one they report.
+    pub(super) client: IpAddr,
+    /// Who sent it: a browser that navigates, a script, an API client.
+    pub(super) kind: ClientKind,
+    /// Its route, for metrics and access log.
+    pub(super) label: RouteLabel,
+    /// Its session, if it has one.
+    pub(super) admitted: Option<Admitted>,
+    /// The jar it is sent to the PBX with.
+    pub(super) jar: Option<Arc<JarState>>,
+    /// The anonymous PBX session of a visitor who is not signed in.
+    pub(super) visitor: Option<Jar>,
+    /// The PBX server it goes to.
+    pub(super) server: usize,
+    /// What is put into the page that answers it.
+    pub(super) insertion: Option<Insertion>,
+    /// The rewriting, once the answer turned out to be a page. The lock is never contended: it
+    /// makes shareable what Pingora wants to be so.
+    pub(super) injector: Option<Mutex<Injector>>,
+    /// The look for credential fields in its body.
+    pub(super) scan: Option<BodyScan>,
+    /// Body held back until that look is over.
+    pub(super) held: BytesMut,
+    /// Watch over a body on h2.
+    pub(super) body_watch: Option<BodyWatch>,
+    /// A WebSocket's registration with its session.
+    pub(super) watch: Option<Watch>,
+    /// `Set-Cookie` values of ours for the answer.
+    pub(super) set_cookies: Vec<HeaderValue>,
+    /// The request is a step of the PBX's second question.
+    pub(super) answers_challenge: bool,
+    /// It was counted as in flight.
+    pub(super) in_flight: bool,
+}
+
+/// What is put into a page of the portal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Insertion {
+    /// The warn notice, with the days that are left.
+    Notice { days_left: Option<u32> },
+    /// The message of the last failed login, and the name typed then.
+    LoginPage,
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            number: 0,
+            connection: None,
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            kind: ClientKind::Unstated,
+            label: RouteLabel::Invalid,
+            admitted: None,
+            jar: None,
+            visitor: None,
+            server: 0,
+            insertion: None,
+            injector: None,
+            scan: None,
+            held: BytesMut::new(),
+            body_watch: None,
+            watch: None,
+            set_cookies: Vec::new(),
+            answers_challenge: false,
+            in_flight: false,
+        }
+    }
+}
+
+impl Exchange {
+    /// Whether the answer is for a person's eyes: pages and redirects. Scripts and API clients
+    /// get problem details instead.
+    pub(super) fn wants_page(&self) -> bool {
+        matches!(self.kind, ClientKind::Navigation | ClientKind::Unstated)
+    }
+
+    /// The session, whatever it may reach.
+    pub(super) fn session(&self) -> Option<&Arc<LiveSession>> {
+        self.admitted.as_ref().map(|admitted| &admitted.session)
+    }
+}
+
+/// An open WebSocket among its session's; taken back when the tunnel ends.
+pub(super) struct Watch {
+    session: Arc<LiveSession>,
+    number: u64,
+}
+
+impl Watch {
+    /// Lets the end of `session` close `connection`.
+    pub(super) fn new(session: &Arc<LiveSession>, connection: &ConnectionHandle) -> Self {
+        let number = session.watch(connection.kill_switch());
+        Self { session: Arc::clone(session), number }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.session.unwatch(self.number);
+    }
+}

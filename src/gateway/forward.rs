@@ -1,0 +1,157 @@
+//! Step 7: what the PBX gets to see.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Version};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+
+use super::credential_scan::ScanVerdict;
+use super::exchange::Exchange;
+use super::pipeline::Pipeline;
+use super::sanitise::Forwarding;
+use super::{answer, cookies, entry, notice, rewrite};
+
+/// Most that is held back of a body while its field names are looked at, in bytes.
+const HELD: usize = 1024 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whether the request asks for a WebSocket (RFC 6455 §4.1). Pingora forwards no other upgrade.
+pub(super) fn asks_websocket(head: &RequestHeader) -> bool {
+    head.version == Version::HTTP_11
+        && head
+            .headers
+            .get(header::UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Completes the header that goes to the PBX: its own session cookies instead of ours, our word
+/// about the client, and nothing that would keep a notice out of the page.
+pub(super) fn prepare(
+    pipeline: &Pipeline,
+    session: &Session,
+    upstream: &mut RequestHeader,
+    ctx: &mut Exchange,
+) -> pingora::Result<()> {
+    let head = session.req_header();
+    let jar_header = match (&ctx.jar, &ctx.visitor) {
+        (Some(jar), _) => jar.header.clone(),
+        (None, Some(visitor)) => visitor.header(),
+        (None, None) => None,
+    };
+    let outgoing = cookies::outgoing(
+        answer::cookie_fields(head),
+        pipeline.profile.jar_cookies(),
+        jar_header.as_deref(),
+    );
+    match outgoing {
+        Some(value) => {
+            let value = HeaderValue::from_bytes(&value)
+                .map_err(|_| Error::explain(ErrorType::HTTPStatus(400), "unreadable cookie"))?;
+            upstream.insert_header(header::COOKIE, value)?;
+        }
+        None => {
+            upstream.remove_header(&header::COOKIE);
+        }
+    }
+
+    let host = entry::host(head);
+    let forwarding = Forwarding { client: ctx.client, https: pipeline.settings.https, host };
+    for (name, value) in forwarding.headers() {
+        upstream.insert_header(name, value)?;
+    }
+    upstream.insert_header(REQUEST_ID, answer::request_id(ctx.number))?;
+    match &pipeline.settings.fixed_origin {
+        Some(fixed) => {
+            upstream.insert_header(header::HOST, fixed.host.as_str())?;
+            for name in [header::ORIGIN, header::REFERER] {
+                let renamed =
+                    upstream.headers.get(&name).and_then(|value| value.to_str().ok()).map(
+                        |value| rewrite::for_upstream(value, host, &fixed.origin).into_owned(),
+                    );
+                if let Some(value) = renamed {
+                    upstream.insert_header(name, value)?;
+                }
+            }
+        }
+        None if head.headers.get(header::HOST).is_none() && !host.is_empty() => {
+            upstream.insert_header(header::HOST, host)?;
+        }
+        None => {}
+    }
+    if ctx.insertion.is_some() {
+        for name in notice::REQUEST_FIELDS_THAT_GO {
+            upstream.remove_header(&name);
+        }
+    }
+    Ok(())
+}
+
+/// Looks at each piece of a body before it goes on (step 7), and notes a user's activity on a
+/// WebSocket (R-C4).
+pub(super) fn body(
+    pipeline: &Pipeline,
+    session: &mut Session,
+    body: &mut Option<Bytes>,
+    end_of_stream: bool,
+    ctx: &mut Exchange,
+) -> pingora::Result<()> {
+    if ctx.watch.is_some() {
+        if body.as_ref().is_some_and(|data| super::websocket::is_interaction(data))
+            && let Some(live) = ctx.session()
+        {
+            live.touch(pipeline.services.clock.now());
+        }
+        return Ok(());
+    }
+    watch_over_body(session, end_of_stream, ctx);
+    let Some(scan) = &mut ctx.scan else { return Ok(()) };
+    let verdict = match body {
+        Some(piece) => scan.push(piece),
+        None => ScanVerdict::Clean,
+    };
+    let verdict =
+        if end_of_stream && verdict == ScanVerdict::Clean { scan.finish() } else { verdict };
+    match verdict {
+        ScanVerdict::Clean => {}
+        ScanVerdict::Hit => {
+            tracing::warn!(client = %ctx.client, "credential fields outside the login were refused");
+            return Error::e_explain(ErrorType::HTTPStatus(403), "credentials outside the login");
+        }
+        ScanVerdict::TooLarge => {
+            return Error::e_explain(ErrorType::HTTPStatus(413), "form too large");
+        }
+    }
+    if scan.wants_whole_body() {
+        // A form is acted upon as a whole: nothing of it goes on before all names were seen.
+        if let Some(piece) = body.take() {
+            if ctx.held.len() + piece.len() > HELD {
+                return Error::e_explain(ErrorType::HTTPStatus(413), "form too large");
+            }
+            ctx.held.extend_from_slice(&piece);
+        }
+        if end_of_stream {
+            *body = Some(std::mem::take(&mut ctx.held).freeze());
+        }
+    }
+    Ok(())
+}
+
+/// Pingora has no limit for a body that stalls on h2.
+fn watch_over_body(session: &Session, end_of_stream: bool, ctx: &mut Exchange) {
+    let head = session.req_header();
+    if head.version != Version::HTTP_2 || matches!(head.method, Method::GET | Method::HEAD) {
+        return;
+    }
+    if end_of_stream {
+        ctx.body_watch = None;
+        return;
+    }
+    match (&ctx.body_watch, &ctx.connection) {
+        (Some(watch), _) => watch.progress(),
+        (None, Some(connection)) => ctx.body_watch = Some(connection.watch_body()),
+        (None, None) => {}
+    }
+}

@@ -1,0 +1,45 @@
+//! The portal's own sign-out link (R-C6): it ends the Passgate session and the PBX session.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use super::{Sender, see_other};
+use crate::flows::{Outage, Services, sign_out};
+use crate::gateway::cookies;
+
+/// Signs out and sends the browser to the login page, with all cookies removed. It succeeds here
+/// even when the PBX is down.
+pub(in crate::gateway) async fn answer(
+    services: &Arc<Services>,
+    sender: &Sender,
+    request: &HeaderMap,
+    login_page: &str,
+) -> Result<Response<Bytes>, Outage> {
+    if let Some(session) = sender.session.clone() {
+        let services = Arc::clone(services);
+        let (client, host) = (sender.client, sender.host.clone());
+        // In a task of its own: a client that disconnects does not cancel it.
+        tokio::spawn(async move { sign_out::sign_out(&services, &session, client, &host).await })
+            .await
+            .map_err(|error| Outage::Store(crate::ports::Unavailable::new("task", error)))??;
+    }
+    let sent = request.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let mut forgotten = cookies::clear_passed(sent);
+    for own in [cookies::SESSION, cookies::VISITOR] {
+        forgotten.push(cookies::clear_own(own).into_bytes());
+    }
+    let mut response = see_other(login_page, forgotten);
+    if !sender.wants_page {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().remove(header::LOCATION);
+    }
+    // The pages seen, not the cookies: the device cookie is to outlive the sign-out (R-C5), and
+    // every other one is removed by name above.
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"cache\""));
+    Ok(response)
+}

@@ -1,0 +1,13 @@
+//! Black-box tests: the real binary as a process, in front of the example legacy portal, over real
+//! TLS. One file per behaviour; the vocabulary is in `support/`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(missing_docs, reason = "the names of tests say what they show")]
+
+mod support;
+
+mod architecture;

@@ -1,0 +1,23 @@
+//! A certificate authority and a certificate of its own for each test.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+pub struct Certificates {
+    pub authority_pem: String,
+    pub certificate_pem: String,
+    pub key_pem: String,
+}
+
+/// A fresh authority with one certificate for `localhost` and `127.0.0.1`.
+pub fn fresh() -> Certificates {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = Issuer::new(authority, authority_key);
+
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    Certificates { authority_pem, certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
+}

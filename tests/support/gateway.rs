@@ -1,0 +1,229 @@
+//! The real binary, as a process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::admin::{self, Content};
+use super::certificates::{self, Certificates};
+use super::client::Client;
+use super::pbx::{PHASES, Pbx};
+
+/// How a gateway is started.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the clock stands at the start.
+    pub now: String,
+    /// The `[rollout]` of the configuration.
+    pub rollout: String,
+    /// Further sections of the configuration.
+    pub more: String,
+    /// Further keys of `[server]`.
+    pub server: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            now: super::at("warn").into(),
+            rollout: PHASES.into(),
+            more: String::new(),
+            server: String::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults, in another phase.
+    pub fn in_phase(phase: &str) -> Self {
+        Self { now: super::at(phase).into(), ..Self::default() }
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    pub https: SocketAddr,
+    pub http: SocketAddr,
+    pub admin: SocketAddr,
+    certificates: Certificates,
+    directory: TempDir,
+    child: Child,
+}
+
+impl Gateway {
+    /// Starts one in front of `pbx`, in the warn phase.
+    pub async fn start(pbx: &Pbx) -> Self {
+        Self::with(pbx, Settings::default()).await
+    }
+
+    /// Starts one with settings of its own.
+    pub async fn with(pbx: &Pbx, settings: Settings) -> Self {
+        let directory = TempDir::new().unwrap();
+        let certificates = certificates::fresh();
+        let file =
+            |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        file("portal.pem", &certificates.certificate_pem);
+        file("portal.key", &certificates.key_pem);
+        file("passgate.toml", &configuration(directory.path(), pbx.0.addr(), &settings));
+        let (child, addresses) = run(directory.path(), Some(&settings.now)).await;
+        let [https, http, admin] = addresses;
+        Self { https, http, admin, certificates, directory, child }
+    }
+
+    /// A client with cookies of its own, like a browser.
+    pub fn client(&self) -> Client {
+        Client::new(self.https, &self.certificates.authority_pem)
+    }
+
+    /// The authority that signed the gateway's certificate.
+    pub fn authority_pem(&self) -> &str {
+        &self.certificates.authority_pem
+    }
+
+    /// The data directory and the configuration's.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.directory.path().join("passgate.toml")
+    }
+
+    /// Moves the clock on: `"15m"`, `"4h"`, `"30d"`.
+    pub async fn advance(&self, by: &str) {
+        let (status, answer) = self.api("POST", "/api/v1/clock", json!({ "advance": by })).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Sets the clock to a moment.
+    pub async fn set_clock(&self, to: &str) {
+        let (status, answer) = self.api("POST", "/api/v1/clock", json!({ "set": to })).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// A call of the admin API.
+    pub async fn api(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let content = if body.is_null() { Content::None } else { Content::Json(body) };
+        admin::call(&self.socket(), method, path, content).await
+    }
+
+    /// An import through the admin API.
+    pub async fn import(&self, query: &str, csv: &str) -> (u16, Value) {
+        let path = format!("/api/v1/accounts/import{query}");
+        admin::call(&self.socket(), "POST", &path, Content::Csv(csv)).await
+    }
+
+    /// The one account with this login name.
+    pub async fn account(&self, login: &str) -> Value {
+        let (status, list) =
+            self.api("GET", &format!("/api/v1/accounts?q={login}"), Value::Null).await;
+        assert_eq!(status, 200, "{list}");
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|a| a["login"] == login)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Ends the process in an orderly way and starts it anew on the same data and the same clock.
+    pub async fn restart(&mut self) {
+        let (_, clock) = self.api("GET", "/api/v1/clock", Value::Null).await;
+        let now = clock["now"].as_str().unwrap().to_owned();
+        self.stop().await;
+        let (child, [https, http, admin]) = run(self.directory.path(), Some(&now)).await;
+        (self.child, self.https, self.http, self.admin) = (child, https, http, admin);
+    }
+
+    /// Asks the process to stop and waits for its end; whether it ended well.
+    pub async fn stop(&mut self) -> bool {
+        let id = self.child.id().expect("it runs");
+        Command::new("kill").arg(id.to_string()).status().await.unwrap();
+        self.child.wait().await.unwrap().success()
+    }
+
+    /// Kills the process as a power failure would.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log.txt")).unwrap_or_default()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("data/admin.sock")
+    }
+}
+
+fn configuration(directory: &Path, pbx: SocketAddr, settings: &Settings) -> String {
+    let Settings { rollout, more, server, .. } = settings;
+    let data = directory.join("data");
+    format!(
+        r#"
+data_dir = "{}"
+[server]
+https = ["127.0.0.1:0"]
+http = ["127.0.0.1:0"]
+admin = "127.0.0.1:0"
+public_url = "https://localhost"
+{server}
+[[server.certificate]]
+cert = "portal.pem"
+key = "portal.key"
+[upstream]
+servers = ["http://{pbx}"]
+[portal]
+profile = "netsapiens"
+[lockout]
+refusal_floor = "20ms"
+[password.argon2]
+memory_kib = 8192
+iterations = 1
+{rollout}
+{more}
+"#,
+        data.display()
+    )
+}
+
+/// Starts the binary and waits for its word that it is ready.
+async fn run(directory: &Path, now: Option<&str>) -> (Child, [SocketAddr; 3]) {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(directory.join("log.txt"))
+        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_passgate"));
+    command.arg("run").arg("--config").arg(directory.join("passgate.toml"));
+    if let Some(now) = now {
+        command.arg("--clock").arg(now);
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some(addresses) = line.strip_prefix("ready ") {
+            let address = |name: &str| {
+                let found = addresses.split(' ').find_map(|part| part.strip_prefix(name)).unwrap();
+                found.strip_prefix('=').unwrap().parse().unwrap()
+            };
+            return (child, [address("https"), address("http"), address("admin")]);
+        }
+    }
+    let log = std::fs::read_to_string(directory.join("log.txt")).unwrap_or_default();
+    panic!("the gateway did not start:\n{log}");
+}

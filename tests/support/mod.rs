@@ -1,0 +1,12 @@
+//! The vocabulary of the tests: `Pbx`, `Gateway`, `Client`. Every address is ephemeral, every
+//! directory temporary; time is moved, never waited for.
+
+mod admin;
+mod certificates;
+mod client;
+mod gateway;
+mod pbx;
+
+pub use client::{Answer, Client};
+pub use gateway::{Gateway, Settings};
+pub use pbx::{PHASES, Pbx, Person, alice, at};

@@ -2,6 +2,9 @@
 
 mod assembly;
 mod background;
+mod connections;
+
+pub use connections::{Connection, check_connections};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -98,7 +98,7 @@ const COMMIT: &str = match option_env!("PASSGATE_COMMIT") {
     None => "unknown",
 };
 
-fn profile(config: &Config) -> Result<Profile, StartError> {
+pub(super) fn profile(config: &Config) -> Result<Profile, StartError> {
     let name = &config.portal.profile;
     let parsed = match Profile::builtin(name) {
         Some(text) => Profile::parse(text, name),
@@ -157,7 +157,7 @@ fn server_urls(config: &Config) -> Vec<String> {
         .collect()
 }
 
-fn driver_settings(config: &Config) -> Result<UpstreamSettings, StartError> {
+pub(super) fn driver_settings(config: &Config) -> Result<UpstreamSettings, StartError> {
     let servers: Result<_, _> = server_urls(config).iter().map(|server| server.parse()).collect();
     Ok(UpstreamSettings {
         servers: servers.map_err(|error: url::ParseError| StartError::of("upstream")(&error))?,

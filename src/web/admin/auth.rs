@@ -32,7 +32,8 @@ pub(super) async fn require(
         Err(problem) => return problem.into_response(),
     };
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    // Nested below `/api/v1`, the path comes without it; the log has it whole.
+    let path = format!("/api/v1{}", request.uri().path());
     let mut response = next.run(request).await;
     if !is_read(&method) {
         tracing::info!(

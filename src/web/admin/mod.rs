@@ -13,6 +13,8 @@ mod problem;
 mod serve;
 mod sessions;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod token_calls;
 mod tokens;

@@ -1,0 +1,195 @@
+//! `passgate accounts …`
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::args::{AccountsCommand, AddArguments, ExportArguments, ImportArguments, ListArguments};
+use super::client::{Gateway, segment, with_query};
+use super::failure::Failure;
+use super::output::{Column, Output, text, time};
+
+const COLUMNS: [Column; 7] = [
+    ("LOGIN", |account| text(account, "login")),
+    ("NAME", |account| text(account, "name")),
+    ("E-MAIL", |account| text(account, "email")),
+    ("ROLE", |account| text(account, "role")),
+    ("STATE", |account| text(account, "state")),
+    ("LOCKED UNTIL", |account| time(account, "locked_until")),
+    ("LAST LOGIN", |account| time(account, "last_login_at")),
+];
+
+const DETAILS: [Column; 10] = [
+    ("ID", |account| text(account, "id")),
+    COLUMNS[0],
+    COLUMNS[1],
+    COLUMNS[2],
+    COLUMNS[3],
+    COLUMNS[4],
+    COLUMNS[5],
+    ("PASSWORD SET", |account| time(account, "password_set_at")),
+    COLUMNS[6],
+    ("CREATED", |account| time(account, "created_at")),
+];
+
+pub(super) fn run(
+    config: &Path,
+    command: AccountsCommand,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let gateway = Gateway::of(config)?;
+    match command {
+        AccountsCommand::List(wanted) => list(&gateway, &wanted, output),
+        AccountsCommand::Show { account } => {
+            let shown = gateway.get(&format!("/accounts/{}", segment(&account)))?;
+            output.item(&shown, &DETAILS)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        AccountsCommand::Add(new) => add(&gateway, &new, output),
+        AccountsCommand::Import(import_file) => import(&gateway, &import_file, output),
+        AccountsCommand::Export(wanted) => export(&gateway, &wanted, output),
+        AccountsCommand::Unlock(which) => each(&gateway, &which.accounts, "unlock", output),
+        AccountsCommand::Disable(which) => each(&gateway, &which.accounts, "disable", output),
+        AccountsCommand::Enable(which) => each(&gateway, &which.accounts, "enable", output),
+    }
+}
+
+fn list(gateway: &Gateway, wanted: &ListArguments, output: &Output) -> Result<ExitCode, Failure> {
+    let parameters = [
+        ("tenant", wanted.tenant.as_deref()),
+        ("state", wanted.state.map(|state| state.as_str())),
+        ("q", wanted.query.as_deref()),
+    ];
+    output.list(&gateway.list("/accounts", &parameters, wanted.limit)?, &COLUMNS)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn add(gateway: &Gateway, new: &AddArguments, output: &Output) -> Result<ExitCode, Failure> {
+    let mut body = json!({ "login": new.login, "role": new.role.as_str() });
+    if let Some(email) = &new.email {
+        body["email"] = json!(email);
+    }
+    if let Some(name) = &new.name {
+        body["name"] = json!(name);
+    }
+    output.item(&gateway.post_json("/accounts", &body)?, &DETAILS)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The same for several accounts: one that fails does not stop the others.
+fn each(
+    gateway: &Gateway,
+    accounts: &[String],
+    action: &str,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let mut done = Vec::new();
+    let mut code = ExitCode::SUCCESS;
+    for account in accounts {
+        match gateway.post(&format!("/accounts/{}/{action}", segment(account))) {
+            Ok(changed) => done.push(changed),
+            Err(Failure::Failed(why)) => {
+                eprintln!("passgate: {account}: {why}");
+                code = ExitCode::FAILURE;
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    output.list(&done, &COLUMNS)?;
+    Ok(code)
+}
+
+fn import(
+    gateway: &Gateway,
+    import: &ImportArguments,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let mut csv = Vec::new();
+    let reading = format!("read {}", import.file.display());
+    match import.file.as_os_str() == "-" {
+        true => std::io::stdin().read_to_end(&mut csv),
+        false => File::open(&import.file).and_then(|mut file| file.read_to_end(&mut csv)),
+    }
+    .map_err(Failure::io(reading))?;
+    let yes = |set: bool| set.then_some("true");
+    let path = with_query(
+        "/accounts/import",
+        &[("dry_run", yes(import.dry_run)), ("partial", yes(import.partial))],
+    );
+    let answer = {
+        let _progress = output.progress("importing");
+        gateway.call(Method::POST, &path, Some(("text/csv", csv)))?
+    };
+    match answer {
+        Ok(report) => {
+            if output.json {
+                output.value(&report)?;
+            } else {
+                let would = if import.dry_run { "would be " } else { "" };
+                output.line(&format!(
+                    "{would}created: {}, updated: {}, unchanged: {}",
+                    report["created"], report["updated"], report["unchanged"]
+                ))?;
+            }
+            failed_lines(&report, output)
+        }
+        // All or nothing: the problem holds the report.
+        Err(refused) if refused.problem["failed"].is_array() => {
+            if output.json {
+                output.value(&refused.problem)?;
+            }
+            failed_lines(&refused.problem, output)?;
+            Err(refused.into())
+        }
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+fn failed_lines(report: &Value, output: &Output) -> Result<ExitCode, Failure> {
+    const LINES: [Column; 2] =
+        [("LINE", |failed| text(failed, "line")), ("REASON", |failed| text(failed, "reason"))];
+    match report["failed"].as_array() {
+        Some(failed) if !failed.is_empty() => {
+            if !output.json {
+                output.list(failed, &LINES)?;
+            }
+            Ok(ExitCode::FAILURE)
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn export(
+    gateway: &Gateway,
+    wanted: &ExportArguments,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let path = with_query(
+        "/accounts/export",
+        &[
+            ("tenant", wanted.tenant.as_deref()),
+            ("state", wanted.state.map(|state| state.as_str())),
+        ],
+    );
+    let Some(name) = &wanted.file else {
+        gateway.download(&path, |bytes| output.bytes(bytes))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let writing = || Failure::io(format!("write {}", name.display()));
+    let mut file = File::create(name).map_err(writing())?;
+    let progress = output.progress("exporting");
+    let mut written = 0;
+    gateway.download(&path, |bytes| {
+        written += bytes.len();
+        progress.say(format!("exporting: {} KiB", written / 1024));
+        file.write_all(bytes).map_err(writing())
+    })?;
+    file.sync_all().map_err(writing())?;
+    drop(progress);
+    output.note(&format!("{}: {written} bytes", name.display()))?;
+    Ok(ExitCode::SUCCESS)
+}

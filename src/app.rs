@@ -3,31 +3,51 @@
 mod assembly;
 mod background;
 mod connections;
-
-pub use connections::{Connection, check_connections};
+#[cfg(feature = "demo")]
+mod demo;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::clock::{MovableClock, SystemClock};
 use crate::config::Config;
+use crate::flows::Services;
 use crate::gateway::listeners::{Listeners, stop_on_signals};
 use crate::gateway::tls::install_crypto_provider;
 use crate::ports::Clock;
 use crate::web::admin::{AdminListeners, ClockControl, SOCKET_NAME};
 
+pub use connections::{Connection, check_connections};
+#[cfg(feature = "demo")]
+pub use demo::{DemoOptions, DemoPlaces, demo};
+
 /// How a gateway is started, beside its configuration.
 #[derive(Default)]
 pub struct RunOptions {
-    /// Run on a clock that the admin API can move, this far from the machine's clock at first.
-    /// For the demo and for tests: whoever moves the clock moves the phases.
-    pub movable_clock: Option<SignedDuration>,
+    /// The clock that policy times are read from.
+    pub clock: ClockChoice,
+    /// Called once the stores are open, before anything listens.
+    pub seed: Option<Seed>,
     /// Told when everything listens.
     pub on_ready: Option<Box<dyn FnOnce(&Addresses) + Send>>,
+}
+
+/// Prepares the stores of a gateway that is about to start.
+pub type Seed = Box<dyn FnOnce(Arc<Services>) -> BoxFuture<'static, Result<(), StartError>> + Send>;
+
+/// The clock that a gateway runs by.
+#[derive(Default)]
+pub enum ClockChoice {
+    /// The machine's.
+    #[default]
+    System,
+    /// One that the admin API can move. For the demo and for tests: whoever moves the clock moves
+    /// the phases.
+    Movable(Arc<MovableClock>),
 }
 
 /// Where a gateway listens, with real ports.
@@ -73,8 +93,11 @@ pub async fn run_until(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     install_crypto_provider();
-    let (clock, clock_control) = clock(options.movable_clock);
+    let (clock, clock_control) = clock(options.clock);
     let parts = assembly::assemble(&config, clock).await?;
+    if let Some(seed) = options.seed {
+        seed(Arc::clone(&parts.services)).await?;
+    }
     let certificates = assembly::certificates(&config, &*parts.services.clock)?;
     for expiry in certificates.expiries() {
         parts.metrics.certificate_expiry(&expiry.name, expiry.at.as_second());
@@ -116,14 +139,16 @@ pub async fn run_until(
     Ok(())
 }
 
-fn clock(offset: Option<SignedDuration>) -> (Arc<dyn Clock>, Option<Arc<ClockControl>>) {
-    let Some(offset) = offset else { return (Arc::new(SystemClock), None) };
-    tracing::warn!(
-        "the clock can be moved through the admin API: for demonstrations and tests only"
-    );
-    let clock = Arc::new(MovableClock::running());
-    clock.set_offset(offset);
-    let moved = Arc::clone(&clock);
-    let control = ClockControl::new(move |step| moved.advance(step));
-    (clock, Some(Arc::new(control)))
+fn clock(choice: ClockChoice) -> (Arc<dyn Clock>, Option<Arc<ClockControl>>) {
+    match choice {
+        ClockChoice::System => (Arc::new(SystemClock), None),
+        ClockChoice::Movable(clock) => {
+            tracing::warn!(
+                "the clock can be moved through the admin API: for demonstrations and tests only"
+            );
+            let moved = Arc::clone(&clock);
+            let control = ClockControl::new(move |step| moved.advance(step));
+            (clock, Some(Arc::new(control)))
+        }
+    }
 }

@@ -4,6 +4,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::StartError;
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
@@ -59,7 +61,7 @@ impl Parts {
 pub(super) async fn assemble(config: &Config, clock: Arc<dyn Clock>) -> Result<Parts, StartError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT));
     let random: Arc<dyn Random> = Arc::new(OsRandom);
-    let profile = Arc::new(profile(config)?);
+    let profile = Arc::clone(&config.portal.checked_profile);
 
     let database = Database::open(&config.data_dir.join("passgate.db"))
         .await
@@ -97,19 +99,6 @@ const COMMIT: &str = match option_env!("PASSGATE_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
-
-pub(super) fn profile(config: &Config) -> Result<Profile, StartError> {
-    let name = &config.portal.profile;
-    let parsed = match Profile::builtin(name) {
-        Some(text) => Profile::parse(text, name),
-        None => {
-            let text = std::fs::read_to_string(name)
-                .map_err(|error| StartError::of("portal profile")(&format!("{name}: {error}")))?;
-            Profile::parse(&text, name)
-        }
-    };
-    parsed.map_err(|problems| StartError::of("portal profile")(&problems))
-}
 
 fn hasher(
     config: &Config,
@@ -285,13 +274,15 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
     };
     let own = config.upstream.aliases.iter().map(String::as_str);
     let own = own.chain(fixed_origin.as_ref().map(|fixed| fixed.host.as_str()));
+    let hsts = config.headers.hsts.as_ref();
+    let hsts = hsts.and_then(|hsts| HeaderValue::try_from(hsts.to_string()).ok());
     let settings = GatewaySettings {
         prefix: config.pages.prefix.clone(),
         home: home(config, profile),
         trusted_proxies: config.server.trusted_proxies.clone(),
         names: OwnNames::new(urls.iter().map(String::as_str), own),
         fixed_origin,
-        security_headers: SecurityHeaders::new(config.headers.hsts.is_some()),
+        security_headers: SecurityHeaders::new(hsts),
         body_stall: config.limits.body_stall,
         https: true,
     };

@@ -47,10 +47,9 @@ pub async fn check_connections(config: &Config) -> Vec<Connection> {
 
 /// Asks each server alone: one that answers must not hide one that does not.
 async fn pbx(config: &Config) -> Vec<Connection> {
-    let prepared = assembly::profile(config)
-        .and_then(|profile| Ok((Arc::new(profile), assembly::driver_settings(config)?)));
-    let (profile, settings) = match prepared {
-        Ok(prepared) => prepared,
+    let profile = Arc::clone(&config.portal.checked_profile);
+    let settings = match assembly::driver_settings(config) {
+        Ok(settings) => settings,
         Err(error) => {
             return vec![Connection { name: "PBX".into(), result: Err(error.to_string()) }];
         }

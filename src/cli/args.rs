@@ -37,6 +37,9 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Run the gateway
     Run(RunArguments),
+    /// Show everything on this machine: an example portal, people, a clock to move
+    #[cfg(feature = "demo")]
+    Demo(DemoArguments),
     /// Check the configuration and say everything that is wrong with it
     Check(CheckArguments),
     /// The configuration
@@ -70,6 +73,20 @@ pub(super) struct RunArguments {
     /// demonstrations and tests only, whoever moves the clock moves the phases
     #[arg(long, hide = true, value_name = "MOMENT")]
     pub clock: Option<Timestamp>,
+}
+
+#[cfg(feature = "demo")]
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Port of the start page; 8080, or any free one
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Where the demo keeps its data
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug
+    #[arg(long, default_value = "error", value_name = "LEVEL")]
+    pub log: String,
 }
 
 #[derive(Debug, Args)]

@@ -58,6 +58,8 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> 
     let config = arguments.config;
     match arguments.command {
         Command::Run(options) => start::run(&config, &options),
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => start::demo(&options, output.json),
         Command::Check(options) => configuration::check(&config, options.connect, output),
         Command::Config(ConfigCommand::Defaults) => configuration::defaults(output),
         Command::Accounts(command) => accounts::run(&config, command, output),

@@ -8,6 +8,7 @@ use crate::domain::rollout::Phase;
 use crate::domain::session::{LiveSession, ObtainedWith, SessionId, Standing};
 use crate::flows::Services;
 use crate::ports::Unavailable;
+use crate::web::cookies::session_token;
 
 /// A session with its standing at this moment.
 #[derive(Debug, Clone)]
@@ -16,6 +17,24 @@ pub struct Admitted {
     pub session: Arc<LiveSession>,
     /// What it may reach; never [`Standing::Ended`].
     pub standing: Standing,
+}
+
+/// The session that one of the presented cookie values names. Of several values, planted by a
+/// sibling domain or left by an old browser, only one may name a live session.
+pub async fn admit_any(
+    services: &Services,
+    presented: &[&str],
+) -> Result<Option<Admitted>, Unavailable> {
+    let mut found = None;
+    for value in presented {
+        let Some(token) = session_token(value) else { continue };
+        if let Some(admitted) = admit(services, &token.id()).await?
+            && found.replace(admitted).is_some()
+        {
+            return Ok(None);
+        }
+    }
+    Ok(found)
 }
 
 /// The session of a request, if it has one that still lives. What looks expired in the first

@@ -126,14 +126,10 @@ impl Pipeline {
         ctx.label = route.label();
         ctx.kind = client_kind(&head.headers, matches!(route, Route::Api | Route::Token(_)));
 
-        let id = cookies::find(answer::cookie_fields(head), cookies::SESSION)
-            .and_then(crate::web::cookies::session_token)
-            .map(|token| token.id());
-        if let Some(id) = id {
-            match gate::admit(&self.services, &id).await {
-                Ok(admitted) => ctx.admitted = admitted,
-                Err(error) => return self.outage(session, ctx, &Outage::Store(error)).await,
-            }
+        let presented = cookies::candidates(answer::cookie_fields(head), cookies::SESSION);
+        match gate::admit_any(&self.services, presented.as_slice()).await {
+            Ok(admitted) => ctx.admitted = admitted,
+            Err(error) => return self.outage(session, ctx, &Outage::Store(error)).await,
         }
         let standing = ctx.admitted.as_ref().map(|admitted| admitted.standing);
         match access(&route, standing) {

@@ -17,9 +17,9 @@ const GO: [HeaderName; 4] = [
 ];
 
 impl SecurityHeaders {
-    /// `hsts` switches `Strict-Transport-Security` on: one year, this host only (R-G1).
-    pub fn new(hsts: bool) -> Self {
-        Self { hsts: hsts.then(|| HeaderValue::from_static("max-age=31536000")) }
+    /// `hsts` is the value of `Strict-Transport-Security`; `None` sends none (R-G1).
+    pub fn new(hsts: Option<HeaderValue>) -> Self {
+        Self { hsts }
     }
 
     /// What is to be added to an answer with these fields. The PBX's own values are never
@@ -62,6 +62,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
+        let hsts = hsts.then(|| HeaderValue::from_static("max-age=31536000"));
         SecurityHeaders::new(hsts).apply(&mut headers);
         headers
     }

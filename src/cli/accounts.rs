@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::args::{AccountsCommand, AddArguments, ExportArguments, ImportArguments, ListArguments};
+use super::args::{
+    AccountsCommand, AddArguments, ExportArguments, ImportArguments, ListArguments, State,
+};
 use super::client::{Gateway, segment, with_query};
 use super::failure::Failure;
 use super::output::{Column, Output, text, time};
@@ -61,7 +63,7 @@ pub(super) fn run(
 fn list(gateway: &Gateway, wanted: &ListArguments, output: &Output) -> Result<ExitCode, Failure> {
     let parameters = [
         ("tenant", wanted.tenant.as_deref()),
-        ("state", wanted.state.map(|state| state.as_str())),
+        ("state", wanted.state.map(State::as_str)),
         ("q", wanted.query.as_deref()),
     ];
     output.list(&gateway.list("/accounts", &parameters, wanted.limit)?, &COLUMNS)?;
@@ -170,10 +172,7 @@ fn export(
 ) -> Result<ExitCode, Failure> {
     let path = with_query(
         "/accounts/export",
-        &[
-            ("tenant", wanted.tenant.as_deref()),
-            ("state", wanted.state.map(|state| state.as_str())),
-        ],
+        &[("tenant", wanted.tenant.as_deref()), ("state", wanted.state.map(State::as_str))],
     );
     let Some(name) = &wanted.file else {
         gateway.download(&path, |bytes| output.bytes(bytes))?;

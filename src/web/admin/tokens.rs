@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
 
         let tokens = AdminTokens::open(directory.path()).unwrap();
-        assert_eq!(tokens.list(), [info.clone()]);
+        assert_eq!(tokens.list(), std::slice::from_ref(&info));
         assert!(tokens.revoke(&info.id).unwrap());
         assert!(!tokens.revoke(&info.id).unwrap());
         assert_eq!(tokens.check(token.expose()), None);

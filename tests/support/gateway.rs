@@ -185,9 +185,6 @@ servers = ["http://{pbx}"]
 profile = "netsapiens"
 [lockout]
 refusal_floor = "20ms"
-[password.argon2]
-memory_kib = 8192
-iterations = 1
 {rollout}
 {more}
 "#,
@@ -205,7 +202,9 @@ async fn run(directory: &Path, now: Option<&str>) -> (Child, [SocketAddr; 3]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_passgate"));
     command.arg("run").arg("--config").arg(directory.join("passgate.toml"));
     if let Some(now) = now {
-        command.arg("--clock").arg(now);
+        let wanted: jiff::Timestamp = now.parse().unwrap();
+        let offset = wanted.as_second() - jiff::Timestamp::now().as_second();
+        command.arg(format!("--movable-clock={offset}"));
     }
     let mut child = command
         .stdin(Stdio::null())

@@ -13,6 +13,7 @@ use super::admin::{self, Content};
 use super::certificates::{self, Certificates};
 use super::client::Client;
 use super::pbx::{PHASES, Pbx};
+use super::raw::Raw;
 
 /// How a gateway is started.
 #[derive(Debug, Clone)]
@@ -78,6 +79,11 @@ impl Gateway {
     /// A client with cookies of its own, like a browser.
     pub fn client(&self) -> Client {
         Client::new(self.https, &self.certificates.authority_pem)
+    }
+
+    /// A connection to write bytes on, over TLS and HTTP/1.1.
+    pub async fn raw(&self) -> Raw {
+        Raw::tls(self.https, self.authority_pem(), "localhost").await
     }
 
     /// The authority that signed the gateway's certificate.
@@ -202,9 +208,7 @@ async fn run(directory: &Path, now: Option<&str>) -> (Child, [SocketAddr; 3]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_passgate"));
     command.arg("run").arg("--config").arg(directory.join("passgate.toml"));
     if let Some(now) = now {
-        let wanted: jiff::Timestamp = now.parse().unwrap();
-        let offset = wanted.as_second() - jiff::Timestamp::now().as_second();
-        command.arg(format!("--movable-clock={offset}"));
+        command.arg("--clock").arg(now);
     }
     let mut child = command
         .stdin(Stdio::null())
@@ -216,9 +220,10 @@ async fn run(directory: &Path, now: Option<&str>) -> (Child, [SocketAddr; 3]) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
         if let Some(addresses) = line.strip_prefix("ready ") {
-            let address = |name: &str| {
-                let found = addresses.split(' ').find_map(|part| part.strip_prefix(name)).unwrap();
-                found.strip_prefix('=').unwrap().parse().unwrap()
+            let address = |name: &str| -> SocketAddr {
+                let name = format!("{name}=");
+                let found = addresses.split(' ').find_map(|part| part.strip_prefix(&name));
+                found.unwrap().parse().unwrap()
             };
             return (child, [address("https"), address("http"), address("admin")]);
         }

@@ -6,7 +6,9 @@ mod certificates;
 mod client;
 mod gateway;
 mod pbx;
+mod raw;
 
 pub use client::{Answer, Client};
 pub use gateway::{Gateway, Settings};
 pub use pbx::{PHASES, Pbx, Person, alice, at};
+pub use raw::{Raw, RawAnswer, tls};

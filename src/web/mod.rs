@@ -14,6 +14,8 @@ mod look;
 pub mod notice;
 mod own_pages;
 mod pages;
+#[cfg(all(test, feature = "demo"))]
+mod tests;
 mod texts;
 
 use std::net::IpAddr;

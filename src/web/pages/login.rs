@@ -48,10 +48,7 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Respo
         _ => {}
     }
     let left = visit.flash(&pages);
-    let message = left.as_ref().map(|flash| {
-        let text = pages.look.message_text(flash.message);
-        context! { text, good => flash.message.is_good() }
-    });
+    let message = left.as_ref().map(|flash| visit.shown(&pages, flash, ""));
     let login = left.as_ref().map_or("", |flash| flash.login.as_str());
     let reply = page(&pages, &visit, StatusCode::OK, &Shown { login, next, message });
     match left {

@@ -33,12 +33,11 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Respo
     let message = left.as_ref().map(|left| {
         let texts = pages.look.texts();
         let title = match left.message {
-            Message::PasswordSet => Some(texts.get("message.done_title")),
-            Message::PasswordChanged => Some(texts.get("message.changed_title")),
-            _ => None,
+            Message::PasswordSet => texts.get("message.done_title"),
+            Message::PasswordChanged => texts.get("message.changed_title"),
+            _ => "",
         };
-        let text = pages.look.message_text(left.message);
-        context! { title, text, good => left.message.is_good() }
+        visit.shown(&pages, left, title)
     });
     let reply = page(&pages, &visit, &account, StatusCode::OK, message);
     match left {

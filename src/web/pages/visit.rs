@@ -84,6 +84,13 @@ impl Visit {
         flash::parse(pages.services.vault.as_ref(), value, pages.services.clock.now())
     }
 
+    /// What a page shows of a message that was left for it, under a title of its own.
+    pub fn shown(&self, pages: &Pages, left: &Flash, title: &str) -> Value {
+        let text = pages.look.message_text(left.message);
+        let good = left.message.is_good();
+        context! { title, text, points => Vec::<String>::new(), field => "", good }
+    }
+
     /// A page; what is common to all is added to `context`.
     pub fn page(&self, pages: &Pages, status: StatusCode, template: &str, context: Value) -> Reply {
         let session = self.session().map(|(session, _)| session);
@@ -115,8 +122,9 @@ impl Visit {
                 .join(" ");
             Reply(problem(status, title, &detail))
         } else {
-            let field = refusal.field();
-            draw(status, context! { text, points => points.to_vec(), field, good => false })
+            let points = points.to_vec();
+            let (title, field) = ("", refusal.field());
+            draw(status, context! { title, text, points, field, good => false })
         };
         set_retry_after(&mut reply.0, refusal.retry_after());
         reply.done()

@@ -1,0 +1,161 @@
+//! The pages as a browser meets them: the real router over the real stores, hasher and key ring,
+//! with the example portal as PBX. Only the gateway's part (finding the session of a cookie) is
+//! done here by hand.
+
+mod browser;
+mod forms;
+mod journeys;
+mod outages;
+mod surface;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+
+use super::{PagesSettings, pages};
+use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
+use crate::adapters::audit_log::TracingAudit;
+use crate::adapters::clock::MovableClock;
+use crate::adapters::key_ring::KeyRing;
+use crate::adapters::random::OsRandom;
+use crate::adapters::session_cache::CachedSessions;
+use crate::adapters::sqlite::{Database, SqliteAccounts, SqliteAttempts, SqliteSessions};
+use crate::demo::portal::{LegacyPortal, Options};
+use crate::domain::lockout::LockoutPolicy;
+use crate::domain::password_policy::PasswordPolicy;
+use crate::domain::rollout::{Rollout, Schedule};
+use crate::domain::session::SessionPolicy;
+use crate::flows::{Policies, Services};
+use crate::portal::{HostHeader, LoginDriver, UpstreamSettings};
+use crate::ports::{Clock, Random};
+use crate::profile::Profile;
+use browser::Browser;
+
+const ALICE: &str = "1001@abc-company.11111.service";
+const ALICES_PIN: &str = "48271";
+const PASSWORD: &str = "Quiet-Harbour-7-Lamps";
+
+/// A gateway's inside without the proxy around it.
+struct World {
+    portal: LegacyPortal,
+    clock: Arc<MovableClock>,
+    database: Database,
+    services: Arc<Services>,
+    router: Router,
+    _place: tempfile::TempDir,
+}
+
+impl World {
+    /// In the warn phase; 14 days later force begins, after 28 days reject.
+    async fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let start: Timestamp = "2018-11-05T12:00:00Z".parse().unwrap();
+        let clock = Arc::new(MovableClock::standing_at(start));
+        let random: Arc<dyn Random> = Arc::new(OsRandom);
+        let vault = KeyRing::open_or_create(
+            &place.path().join("keyring.json"),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::clone(&random),
+        );
+        let vault = Arc::new(vault.unwrap());
+        let database = Database::open(&place.path().join("passgate.db")).await.unwrap();
+        let sessions = SqliteSessions::new(database.clone(), vault.clone());
+        let cheap = Argon2Settings { memory_kib: 8, iterations: 1, parallelism: 1 };
+        let hasher = Argon2Hasher::new(cheap, 1, 8, Arc::clone(&random), Box::new(|_| {})).unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let portal = LegacyPortal::start(listener, Options::default()).await;
+        let text = Profile::builtin("netsapiens").unwrap();
+        let profile = Arc::new(Profile::parse(text, "netsapiens.toml").unwrap());
+        let upstream = UpstreamSettings {
+            servers: vec![portal.url().parse().unwrap()],
+            ca_pem: None,
+            host: HostHeader::Preserve,
+            public_host: "portal.example.com".into(),
+            aliases: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(5),
+        };
+        let driver = LoginDriver::new(Arc::clone(&profile), upstream).unwrap();
+
+        let date = |days: i64| Some(start + SignedDuration::from_hours(24 * days));
+        let schedule = Schedule { warn: date(-1), force: date(14), reject: date(28) };
+        let services = Arc::new(Services {
+            accounts: Arc::new(SqliteAccounts::new(database.clone())),
+            sessions: Arc::new(CachedSessions::new(sessions, 1000)),
+            attempts: Arc::new(SqliteAttempts::new(database.clone())),
+            audit: Arc::new(TracingAudit),
+            hasher: Arc::new(hasher),
+            vault,
+            portal: Arc::new(driver),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            random,
+            policies: Policies {
+                rollout: Rollout { everyone: schedule, ..Rollout::default() },
+                session: SessionPolicy { idle: Duration::from_secs(4 * 3600), absolute: None },
+                lockout: LockoutPolicy {
+                    max_failures: 5,
+                    window: Duration::from_secs(900),
+                    duration: Duration::from_secs(900),
+                    max_failures_per_address: 500,
+                    offices: Vec::new(),
+                    refusal_floor: Duration::ZERO,
+                },
+                password: PasswordPolicy::standard(),
+                create_on_first_login: true,
+            },
+        });
+        let names = move |typed: &str, host: &str| {
+            profile.login_name(typed, profile.tenant_of_host(host).as_deref()).ok()
+        };
+        let router = pages(Arc::clone(&services), settings(), Arc::new(names));
+        Self { portal, clock, database, services, router, _place: place }
+    }
+
+    fn pass(&self, days: i64) {
+        self.clock.advance(SignedDuration::from_hours(24 * days));
+    }
+
+    fn pass_minutes(&self, minutes: i64) {
+        self.clock.advance(SignedDuration::from_mins(minutes));
+    }
+
+    /// A browser without cookies.
+    fn browser(&self) -> Browser<'_> {
+        Browser::new(self)
+    }
+
+    /// A browser in which Alice signed in with her PIN.
+    async fn with_pin(&self) -> Browser<'_> {
+        let mut browser = self.browser();
+        browser.sign_in(ALICE, ALICES_PIN).await;
+        browser
+    }
+
+    /// A browser in which Alice has set her portal password.
+    async fn with_password(&self) -> Browser<'_> {
+        let mut browser = self.with_pin().await;
+        let fields =
+            [("current_password", ALICES_PIN), ("password", PASSWORD), ("confirm", PASSWORD)];
+        browser.fill_in("/account/security", &fields).await.leads_to("/account/security");
+        browser
+    }
+}
+
+fn settings() -> PagesSettings {
+    PagesSettings {
+        prefix: "/account".into(),
+        public_url: "https://portal.example.com".into(),
+        home: "/portal/home".into(),
+        login_page: "/portal/login".into(),
+        product: "Acme <Voice>".into(),
+        support_contact: "the Acme help desk, 555-0100".into(),
+        default_locale: "en".into(),
+        time_zone: TimeZone::UTC,
+        affected: vec!["Web portal".into(), "API".into(), "Softphone".into()],
+    }
+}

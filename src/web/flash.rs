@@ -27,8 +27,7 @@ pub struct Flash {
 
 /// The `Set-Cookie` value that carries `flash` to the next page.
 pub fn create(vault: &dyn Vault, flash: &Flash, now: Timestamp) -> HeaderValue {
-    let mut login = flash.login.as_str();
-    login = &login[..login.floor_char_boundary(LONGEST_LOGIN)];
+    let login: String = flash.login.chars().take(LONGEST_LOGIN).collect();
     let plain = format!("{}\n{}\n{login}", now.as_second(), flash.message.spelled());
     let sealed = vault.seal(PURPOSE, plain.as_bytes());
     cookies::set(cookies::FLASH, &URL_SAFE_NO_PAD.encode(sealed), Some(LIFE))

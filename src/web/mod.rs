@@ -14,7 +14,8 @@ mod look;
 pub mod notice;
 mod own_pages;
 mod pages;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod tests;
 mod texts;
 

@@ -6,6 +6,7 @@
   theme(document.getElementById("theme"));
   document.querySelectorAll(".peek").forEach(peek);
   document.querySelectorAll("form").forEach(sentOnce);
+  document.querySelectorAll("[aria-invalid]").forEach(mended);
   document.querySelectorAll("form[data-check]").forEach(check);
   document.querySelectorAll("details.menu").forEach(menu);
 
@@ -67,6 +68,11 @@
     window.addEventListener("pageshow", function () {
       form.removeAttribute("aria-busy");
     });
+  }
+
+  // What is being mended is no longer called wrong.
+  function mended(field) {
+    field.addEventListener("input", function () { field.removeAttribute("aria-invalid"); });
   }
 
   function menu(details) {

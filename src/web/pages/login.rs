@@ -14,6 +14,7 @@ use minijinja::value::Value;
 use super::visit::{Reply, Visit};
 use super::{Pages, carried_out};
 use crate::domain::next_path::safe_next;
+use crate::domain::rollout::Phase;
 use crate::domain::session::Standing;
 use crate::flows::Opened;
 use crate::flows::login::{LoginAttempt, LoginOutcome, log_in};
@@ -141,10 +142,17 @@ fn page(pages: &Pages, visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> 
         login => shown.login,
         next => shown.next,
         message => shown.message.clone(),
+        pin_opens => pin_opens(pages),
     };
     let reply = visit.page(pages, status, "login.html", context);
     match binding {
         Binding::Browser(value) if new => reply.cookie(cookies::set(cookies::FORM, &value, None)),
         _ => reply,
     }
+}
+
+/// Whether the PIN still opens the portal for most people: then the page says so.
+fn pin_opens(pages: &Pages) -> bool {
+    let now = pages.services.clock.now();
+    pages.services.policies.rollout.everyone.phase(now) < Phase::Reject
 }

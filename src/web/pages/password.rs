@@ -35,10 +35,11 @@ pub(super) async fn account(
     }
 }
 
-/// The rules as the template and its script use them: `kind`, `amount`, `text`.
-pub(super) fn rules(pages: &Pages) -> Value {
+/// The rules for this account, as the template and its script use them: `kind`, `amount`, `text`.
+pub(super) fn rules(pages: &Pages, account: &Account) -> Value {
     let texts = pages.look.texts();
-    let rows = pages.services.policies.password.rules().into_iter().filter_map(|rule| {
+    let policy = pages.services.policies.password_for(account.login.tenant());
+    let rows = policy.rules().into_iter().filter_map(|rule| {
         let (kind, key, least) = match rule {
             Rule::MinLength(least) => ("length", "rules.length", least),
             Rule::MinCapitals(least) => ("capitals", "rules.capitals", least),

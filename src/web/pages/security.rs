@@ -86,7 +86,7 @@ fn page(
         login => account.login.to_string(),
         has_password => account.password.is_some(),
         days_left => days_left(pages, account),
-        rules => password::rules(pages),
+        rules => password::rules(pages, account),
     };
     visit.page(pages, status, "security.html", context)
 }

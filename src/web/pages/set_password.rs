@@ -63,7 +63,7 @@ fn page(
         message,
         login => account.login.to_string(),
         has_password => account.password.is_some(),
-        rules => password::rules(pages),
+        rules => password::rules(pages, account),
     };
     visit.page(pages, status, "set_password.html", context)
 }

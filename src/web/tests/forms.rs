@@ -213,3 +213,17 @@ async fn oversized_and_undecodable_forms() {
     assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(world.portal.login_attempts().is_empty());
 }
+
+/// R-B1: the rules of a tenant are the ones that its users see and meet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_has_rules_of_its_own() {
+    let world = World::new().await;
+    let mut browser = world.browser();
+    browser.sign_in("201@wickedsprockets", "9372").await.leads_to("/portal/home");
+    let page = browser.get("/account/security").await;
+    assert!(page.text.contains("At least 15 characters") && !page.text.contains("capital letter"));
+    let fields = [("current_password", "9372"), ("password", PASSWORD), ("confirm", PASSWORD)];
+    browser.send_form(&page, "/account/security", &fields).await.leads_to("/account/security");
+    let page = world.with_pin().await.get("/account/security").await;
+    assert!(page.text.contains("At least 8 characters") && page.text.contains("1 capital letter"));
+}

@@ -120,6 +120,7 @@ async fn reject_phase() {
     world.pass(29);
     let page = world.browser().sign_in(ALICE, ALICES_PIN).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(!page.text.contains("Use your voicemail PIN."));
     assert_eq!(
         page.said("alert"),
         "Your voicemail PIN no longer opens the portal. Please contact the Acme help desk, \

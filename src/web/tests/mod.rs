@@ -8,6 +8,7 @@ mod journeys;
 mod outages;
 mod surface;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ use browser::Browser;
 const ALICE: &str = "1001@abc-company.11111.service";
 const ALICES_PIN: &str = "48271";
 const PASSWORD: &str = "Quiet-Harbour-7-Lamps";
+
+/// A tenant with password rules of its own.
+const STRICT: &str = "wickedsprockets";
 
 /// A gateway's inside without the proxy around it.
 struct World {
@@ -106,6 +110,7 @@ impl World {
                     refusal_floor: Duration::ZERO,
                 },
                 password: PasswordPolicy::standard(),
+                tenant_passwords: HashMap::from([(STRICT.to_owned(), PasswordPolicy::nist())]),
                 create_on_first_login: true,
             },
         });

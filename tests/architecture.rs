@@ -103,8 +103,11 @@ fn every_path_in_the_architecture_exists() {
 }
 
 /// Unit tests run their room over what really stands behind it (the SQLite store, the example
-/// portal); such files are named so.
+/// portal); such files, or their folders, are named so.
 fn only_for_tests(file: &Path) -> bool {
+    if file.components().any(|part| part.as_os_str() == "tests") {
+        return true;
+    }
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     name == "testing" || name == "tests" || name.ends_with("_tests")
 }

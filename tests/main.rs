@@ -11,3 +11,6 @@
 mod support;
 
 mod architecture;
+mod lockout;
+mod login;
+mod password;

@@ -184,7 +184,9 @@ pub async fn run(plan: &Plan, setup: &Setup) {
         }
     }
     table::comparison(&all);
-    table::goals(&all);
+    if !plan.smoke {
+        table::goals(&all);
+    }
     for contestant in contestants {
         for process in contestant.processes {
             process.stop().await;

@@ -34,6 +34,9 @@ pub async fn run(plan: &Plan, setup: &Setup) {
     all.extend(memory::measure(plan, setup).await);
     all.extend(logins::measure(plan, setup).await);
     all.push(import(plan, setup).await);
+    if plan.smoke {
+        all.iter_mut().for_each(|figure| figure.reached = None);
+    }
     table::single(&all);
 }
 

@@ -123,7 +123,7 @@ pub fn single(all: &[Single]) {
         let reached = match reached {
             Some(true) => "yes",
             Some(false) => "**no**",
-            None => "",
+            None => "–",
         };
         println!("| {name} | {measured} | {goal} | {reached} |");
     }

@@ -11,6 +11,4 @@
 mod support;
 
 mod architecture;
-mod lockout;
-mod login;
-mod password;
+mod bypass;

@@ -40,7 +40,8 @@ pub enum ScanVerdict {
     TooLarge,
 }
 
-/// Urlencoded and JSON bodies are read up to this size. Multipart bodies (uploads) have no limit.
+/// Urlencoded and JSON bodies are read up to this size. Multipart bodies and files (uploads) have no
+/// limit.
 pub const MAX_FORM: usize = 1024 * 1024;
 
 impl CredentialScan {
@@ -62,8 +63,9 @@ impl CredentialScan {
         })
     }
 
-    /// Begins to read the body of a request with these headers; `None` if no server reads
-    /// parameters from such a body.
+    /// Begins to read the body of a request with these headers; `None` if no field counts in
+    /// bodies. Whatever the body says it is, it is read: applications parse what they expect and
+    /// do not ask for its name (`json_decode(file_get_contents('php://input'))`).
     pub fn body(&self, headers: &HeaderMap) -> Option<BodyScan> {
         let mut kinds = Kinds::default();
         let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
@@ -73,7 +75,7 @@ impl CredentialScan {
         for value in types {
             kinds.add(value);
         }
-        if self.in_body.is_empty() || !(kinds.form || kinds.json || kinds.multipart) {
+        if self.in_body.is_empty() {
             return None;
         }
         let coded = headers
@@ -82,9 +84,10 @@ impl CredentialScan {
             .any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
         Some(BodyScan {
             fields: Arc::clone(&self.in_body),
-            form: kinds.form.then(UrlEncoded::default),
-            json: (kinds.json || kinds.form).then(|| Json::new(!kinds.json)),
+            form: (kinds.form || kinds.other).then(UrlEncoded::default),
+            json: (kinds.json || kinds.form || kinds.other).then(|| Json::new(!kinds.json)),
             multipart: kinds.multipart.then(Multipart::default),
+            bounded: kinds.form || kinds.json,
             seen: 0,
             verdict: if coded || kinds.unreadable { ScanVerdict::Hit } else { ScanVerdict::Clean },
         })
@@ -97,6 +100,8 @@ struct Kinds {
     form: bool,
     json: bool,
     multipart: bool,
+    /// Something else: a file, as it seems.
+    other: bool,
     unreadable: bool,
 }
 
@@ -104,10 +109,14 @@ impl Kinds {
     fn add(&mut self, content_type: &HeaderValue) {
         let text = String::from_utf8_lossy(content_type.as_bytes()).to_ascii_lowercase();
         let kind = text.split([';', ',', ' ']).next().unwrap_or_default();
-        self.multipart |= text.contains("multipart") || text.contains("boundary");
-        self.json |= text.contains("json");
+        let multipart = text.contains("multipart") || text.contains("boundary");
+        let json = text.contains("json");
         // A form, or something that a script may take for one; JSON is often sent as either.
-        self.form |= text.contains("urlencoded") || matches!(kind, "" | "text/plain" | "*/*");
+        let form = text.contains("urlencoded") || matches!(kind, "" | "text/plain" | "*/*");
+        self.multipart |= multipart;
+        self.json |= json;
+        self.form |= form;
+        self.other |= !(multipart || json || form);
         self.unreadable |= charset_of(&text).is_some_and(hides_ascii);
     }
 }
@@ -119,6 +128,8 @@ pub struct BodyScan {
     form: Option<UrlEncoded>,
     json: Option<Json>,
     multipart: Option<Multipart>,
+    /// It claims to be a form or JSON: small, and acted upon as a whole.
+    bounded: bool,
     seen: usize,
     verdict: ScanVerdict,
 }
@@ -133,11 +144,10 @@ impl BodyScan {
         let hit = self.form.as_mut().is_some_and(|form| form.push(chunk, &self.fields))
             || self.json.as_mut().is_some_and(|json| json.push(chunk, &self.fields))
             || self.multipart.as_mut().is_some_and(|parts| parts.push(chunk, &self.fields));
-        let limited = self.form.is_some() || self.json.is_some();
+        let too_deep = self.json.as_ref().is_some_and(Json::too_deep);
         if hit {
             self.verdict = ScanVerdict::Hit;
-        } else if limited && self.seen > MAX_FORM || self.json.as_ref().is_some_and(Json::too_deep)
-        {
+        } else if self.bounded && self.seen > MAX_FORM || too_deep {
             self.verdict = ScanVerdict::TooLarge;
         }
         self.verdict
@@ -156,7 +166,7 @@ impl BodyScan {
     /// Whether the whole body should be held back until it is read: forms are small, and a form
     /// that was cut off half-way may still be acted on. Uploads stream.
     pub fn wants_whole_body(&self) -> bool {
-        self.form.is_some() || self.json.is_some()
+        self.bounded
     }
 }
 

@@ -48,6 +48,10 @@ pub(super) fn sanitise(head: &mut RequestHeader) -> Result<(), EntryRefusal> {
             why: "this method is not served here",
         });
     }
+    if head.headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        // Which of them counts is anybody's guess (RFC 9110 §11.6.2: there is one).
+        return Err(EntryRefusal::bad_request("two Authorization fields"));
+    }
     canonical_target(head)?;
 
     let doomed: Vec<HeaderName> = {

@@ -215,6 +215,10 @@ impl Pipeline {
             ctx.visitor = Some(visitor::open(&*self.services.vault, sealed));
         }
         ctx.server = self.upstreams.choose(ctx.jar.as_ref().map(|jar| jar.server));
+        if !matches!(route, Route::Api) {
+            // The portal is reached by its session alone: many take HTTP Basic on any page.
+            session.req_header_mut().remove_header(&header::AUTHORIZATION);
+        }
         Ok(false)
     }
 
@@ -327,9 +331,12 @@ impl Pipeline {
         if !ctx.wants_page() {
             return self.refuse(session, ctx, ErrorKind::SignedOut).await;
         }
-        let wanted = head.uri.path_and_query().map(http::uri::PathAndQuery::as_str);
-        let remembered =
-            (head.method == Method::GET).then(|| wanted.and_then(next_page::remember)).flatten();
+        let has_credentials = head.uri.query().is_some_and(|query| self.scan.query(query));
+        let remembered = head
+            .uri
+            .path_and_query()
+            .filter(|_| head.method == Method::GET && !has_credentials)
+            .and_then(|wanted| next_page::remember(wanted.as_str()));
         let place = self.profile.login_page().to_owned();
         self.send_to(session, ctx, &place, remembered).await
     }

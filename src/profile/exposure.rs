@@ -137,6 +137,7 @@ impl Exposure {
             || logins.iter().flat_map(LoginEndpoint::paths).any(&guarded)
             || self.login_pages.iter().any(|known| guarded(known))
             || self.tokens.iter().any(|token| token.paths.contains_in_any_case(path))
+            || self.api.contains_in_any_case(path) && !self.api.contains(path)
             || self.challenge.contains_in_any_case(path)
             || self.sign_outs.iter().any(|known| known.eq_ignore_ascii_case(path))
     }
@@ -216,6 +217,10 @@ mod tests {
             ("POST", "/ns-api/v2/tokens", "token"),
             ("DELETE", "/ns-api/v2/jwt", "token"),
             ("POST", "/NS-API/oauth2/token", "denied"),
+            ("POST", "/index.php/ns-api/oauth2/token", "denied"),
+            ("POST", "/ns-api/index.php/oauth2/token", "denied"),
+            ("GET", "/NS-API/", "denied"),
+            ("GET", "/Ns-Api", "denied"),
             ("POST", "/ns-api/OAuth2/token", "denied"),
             ("GET", "/ns-api/", "api"),
             ("GET", "/ns-api/v2/domains/~/users/~", "api"),

@@ -26,8 +26,6 @@ pub struct Settings {
     pub more: String,
     /// Further keys of `[server]`.
     pub server: String,
-    /// Further keys of `[lockout]`.
-    pub lockout: String,
 }
 
 impl Default for Settings {
@@ -37,7 +35,6 @@ impl Default for Settings {
             rollout: PHASES.into(),
             more: String::new(),
             server: String::new(),
-            lockout: String::new(),
         }
     }
 }
@@ -174,7 +171,7 @@ impl Gateway {
 }
 
 fn configuration(directory: &Path, pbx: SocketAddr, settings: &Settings) -> String {
-    let Settings { rollout, more, server, lockout, .. } = settings;
+    let Settings { rollout, more, server, .. } = settings;
     let data = directory.join("data");
     format!(
         r#"
@@ -194,7 +191,6 @@ servers = ["http://{pbx}"]
 profile = "netsapiens"
 [lockout]
 refusal_floor = "20ms"
-{lockout}
 {rollout}
 {more}
 "#,

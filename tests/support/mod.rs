@@ -7,6 +7,7 @@ mod client;
 mod gateway;
 mod pbx;
 mod raw;
+pub mod shapes;
 
 pub use client::{Answer, Client};
 pub use gateway::{Gateway, Settings};

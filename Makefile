@@ -38,7 +38,7 @@ bench: build-tools ## micro benchmarks of the hot path
 	$(CARGO) bench --bench hot_path
 
 bench-smoke: build-tools
-	$(CARGO) test --bench hot_path
+	$(CARGO) test --bench hot_path --bench load
 
 load: ## CPU per request beside nginx and a bare Pingora (takes some minutes); prints the table
 	@scripts/install-tools.sh load

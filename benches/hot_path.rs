@@ -1,16 +1,43 @@
 //! What every request pays, piece by piece. `cargo bench --bench hot_path`; the figures to reach
 //! are in docs/performance.md.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what cannot be set up cannot be measured"
+)]
+#![allow(missing_docs, reason = "nothing here is an interface")]
+
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use passgate::adapters::clock::SystemClock;
+use passgate::adapters::key_ring::KeyRing;
+use passgate::adapters::random::OsRandom;
+use passgate::adapters::session_cache::CachedSessions;
+use passgate::adapters::sqlite::{Database, SqliteAccounts, SqliteSessions};
+use passgate::domain::account::{AccountId, AccountState, NewAccount, Role};
+use passgate::domain::jar::Jar;
+use passgate::domain::login_decision::{Check, login_decision};
+use passgate::domain::login_name::LoginName;
+use passgate::domain::rollout::{Phase, Rollout, Schedule};
+use passgate::domain::session::{
+    LiveSession, ObtainedWith, Progress, SessionPolicy, SessionRecord, SessionToken,
+};
 use passgate::gateway::canonical_path::canonical;
 use passgate::gateway::cookies;
 use passgate::gateway::credential_scan::CredentialScan;
 use passgate::gateway::notice::{ContentCoding, InjectionPlan, Injector};
+use passgate::gateway::route::route;
 use passgate::gateway::sanitise::{ConnectionTokens, names_that_must_go};
+use passgate::ports::{AccountStore as _, Random, SessionStore};
+use passgate::profile::Profile;
+use passgate::web::cookies::session_token;
 
 fn canonical_path(c: &mut Criterion) {
     let mut group = c.benchmark_group("canonical path");
@@ -105,5 +132,137 @@ fn credential_scan(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, canonical_path, cookie, headers, notice, credential_scan);
+fn routes(c: &mut Criterion) {
+    let text = Profile::builtin("netsapiens").expect("it is built in");
+    let profile = Profile::parse(text, "netsapiens").expect("it is sound");
+    let mut group = c.benchmark_group("route");
+    for (name, method, path) in [
+        ("portal page", "GET", "/portal/users/edit/1001@abc-company.11111.service"),
+        ("style sheet", "GET", "/portal/css/main.css"),
+        ("login", "POST", "/portal/login"),
+        ("API", "GET", "/ns-api/v2/domains/~/users/~"),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter(|| route(&profile, "/account", black_box(method), black_box(path)).label());
+        });
+    }
+    group.finish();
+}
+
+fn decision(c: &mut Criterion) {
+    c.bench_function("login decision", |b| {
+        b.iter(|| {
+            login_decision(
+                black_box(AccountState::PinOnly),
+                black_box(Check::PinAccepted),
+                black_box(Phase::Warn),
+            )
+        });
+    });
+}
+
+/// The moment at which all of this happens.
+fn now() -> Timestamp {
+    Timestamp::from_second(1_900_000_000).expect("within jiff's range")
+}
+
+fn login() -> LoginName {
+    LoginName::parse("1001@abc-company.11111.service").expect("a login name")
+}
+
+fn record(token: &SessionToken, account: AccountId) -> SessionRecord {
+    let mut jar = Jar::new();
+    jar.take("PHPSESSID=4h5j2k1l9s8d7f6g5h4j3k2l1a; path=/");
+    SessionRecord {
+        id: token.id(),
+        account,
+        login: login(),
+        obtained_with: ObtainedWith::Pin,
+        progress: Progress::Complete,
+        epoch: 0,
+        created_at: now(),
+        last_seen: now(),
+        jar,
+        jar_generation: 0,
+        server: 0,
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0".into(),
+        client: [192, 0, 2, 1].into(),
+    }
+}
+
+/// From the cookie's value to a session and what it may reach: what the gate does per request.
+fn sessions(c: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (cache, cookies) = runtime.block_on(cache(directory.path()));
+    let mut group = c.benchmark_group("session");
+    let mut next = cookies.iter().cycle();
+    group.bench_function("look-up among a thousand", |b| {
+        b.iter(|| {
+            let cookie = next.next().expect("it never ends");
+            let id = session_token(black_box(cookie)).expect("one of ours").id();
+            cache.cached(&id).is_some()
+        });
+    });
+
+    let live = LiveSession::new(record(&SessionToken([7; 32]), AccountId(uuid::Uuid::nil())));
+    let policy = SessionPolicy {
+        idle: Duration::from_secs(4 * 3600),
+        absolute: Some(Duration::from_secs(7 * 86_400)),
+    };
+    let schedule = Schedule {
+        warn: Some(now()),
+        force: Timestamp::from_second(2_000_000_000).ok(),
+        reject: Timestamp::from_second(2_100_000_000).ok(),
+    };
+    let rollout = Rollout { everyone: schedule, ..Rollout::default() };
+    group.bench_function("phase and standing", |b| {
+        b.iter(|| {
+            let phase = rollout.phase(live.record().login.tenant(), black_box(now()));
+            live.standing(&policy, phase, black_box(now()))
+        });
+    });
+    group.bench_function("touch and jar", |b| {
+        b.iter(|| {
+            live.touch(black_box(now()));
+            live.jar()
+        });
+    });
+    group.finish();
+}
+
+/// A thousand sessions of one account in the first level, and the values of their cookies.
+async fn cache(directory: &std::path::Path) -> (CachedSessions, Vec<String>) {
+    use base64::Engine as _;
+    let database = Database::open(&directory.join("passgate.db")).await.expect("a database");
+    let ring = directory.join("keyring.json");
+    let ring = KeyRing::open_or_create(&ring, Arc::new(SystemClock), Arc::new(OsRandom));
+    let accounts = SqliteAccounts::new(database.clone());
+    let id = AccountId(uuid::Uuid::from_u128(1));
+    let account = NewAccount { login: login(), email: None, name: String::new(), role: Role::User };
+    accounts.create(id, account, now()).await.expect("an account");
+    let sessions = SqliteSessions::new(database, Arc::new(ring.expect("a key ring")));
+    let sessions = CachedSessions::new(sessions, 10_000);
+    let random: &dyn Random = &OsRandom;
+    let mut cookies = Vec::new();
+    for _ in 0..1_000 {
+        let token = SessionToken(random.bytes());
+        let opened = sessions.open(record(&token, id)).await.expect("a session");
+        assert!(!opened.has_ended(), "the session is one of the account's");
+        cookies.push(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token.0));
+    }
+    (sessions, cookies)
+}
+
+criterion_group!(
+    benches,
+    canonical_path,
+    cookie,
+    headers,
+    notice,
+    credential_scan,
+    routes,
+    decision,
+    sessions
+);
 criterion_main!(benches);

@@ -12,3 +12,6 @@ mod support;
 
 mod architecture;
 mod bypass;
+mod lockout;
+mod login;
+mod password;

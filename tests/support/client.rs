@@ -76,19 +76,22 @@ impl Client {
 
     /// A request as a browser's navigation sends it, with the cookies it has.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let mut request = self
+        self.plain_request(method, path)
+            .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-dest", "document")
+    }
+
+    fn plain_request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self
             .http
             .request(method, format!("{}{path}", self.base))
-            .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
             .header("user-agent", "test-browser/1.0")
-            .header("sec-fetch-site", "same-origin")
-            .header("sec-fetch-mode", "navigate")
-            .header("sec-fetch-dest", "document");
-        let cookies = self.cookie_header();
-        if !cookies.is_empty() {
-            request = request.header(COOKIE, cookies);
+            .header("sec-fetch-site", "same-origin");
+        match self.cookie_header() {
+            cookies if cookies.is_empty() => request,
+            cookies => request.header(COOKIE, cookies),
         }
-        request
     }
 
     /// Sends a request and keeps the cookies of its answer.
@@ -114,7 +117,7 @@ impl Client {
     /// As a script of the page asks.
     pub async fn fetch(&self, path: &str) -> Answer {
         let request = self
-            .request(Method::GET, path)
+            .plain_request(Method::GET, path)
             .header("accept", "*/*")
             .header("x-requested-with", "XMLHttpRequest")
             .header("sec-fetch-mode", "cors")

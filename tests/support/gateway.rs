@@ -26,6 +26,8 @@ pub struct Settings {
     pub more: String,
     /// Further keys of `[server]`.
     pub server: String,
+    /// Further keys of `[lockout]`.
+    pub lockout: String,
 }
 
 impl Default for Settings {
@@ -35,6 +37,7 @@ impl Default for Settings {
             rollout: PHASES.into(),
             more: String::new(),
             server: String::new(),
+            lockout: String::new(),
         }
     }
 }
@@ -171,7 +174,7 @@ impl Gateway {
 }
 
 fn configuration(directory: &Path, pbx: SocketAddr, settings: &Settings) -> String {
-    let Settings { rollout, more, server, .. } = settings;
+    let Settings { rollout, more, server, lockout, .. } = settings;
     let data = directory.join("data");
     format!(
         r#"
@@ -191,6 +194,7 @@ servers = ["http://{pbx}"]
 profile = "netsapiens"
 [lockout]
 refusal_floor = "20ms"
+{lockout}
 {rollout}
 {more}
 "#,

@@ -1,0 +1,139 @@
+//! Logins with a password: how many a second beside argon2 alone, and what a storm of them does
+//! to everybody else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use passgate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
+use passgate::adapters::random::OsRandom;
+use passgate::domain::secret::Secret;
+use passgate::ports::{PasswordHasher, Verified};
+use tokio::task::JoinSet;
+
+use super::Single;
+use crate::arguments::Plan;
+use crate::client::{Load, Work, browser_request};
+use crate::comparison::Setup;
+use crate::gateway::{Gateway, Home, QUIET, sign_in_with_password};
+use crate::statistics::percentile;
+use crate::tls::Http;
+use crate::upstream::SMALL;
+
+/// Requests a second of those who are signed in already.
+const ORDINARY_RATE: f64 = 2_000.0;
+/// Logins under way at once where as many as possible are wanted.
+const LOGINS_AT_ONCE: usize = 8;
+/// Browsers that take part in the storm.
+const STORMERS: usize = 128;
+
+pub async fn measure(plan: &Plan, setup: &Setup) -> Vec<Single> {
+    let time = Duration::from_secs_f64(plan.seconds);
+    eprintln!("argon2 alone");
+    let hashes = hashes_per_second(time).await;
+
+    let gateway = Gateway::start(setup, Home::new(setup, QUIET), None).await;
+    gateway.make_password_accounts(setup, plan.password_accounts).await;
+    eprintln!("logins");
+    let logins = logins_per_second(&gateway, setup, plan, time).await;
+
+    let cookie = gateway.session(setup).await;
+    let work = Work {
+        address: gateway.https,
+        tls: setup.certificate.client(Http::Two),
+        http: Http::Two,
+        request: browser_request(Http::Two, gateway.https.port(), SMALL, &cookie),
+        expected: setup.upstream.small(),
+    };
+    let rate = if plan.smoke { 100.0 } else { ORDINARY_RATE };
+    eprintln!("requests without a login storm");
+    let calm = ordinary_p99(&work, rate, time).await;
+    eprintln!("requests during a login storm");
+    let storm = storm(&gateway, setup, plan, 2.0 * logins, time);
+    let (stormy, ()) = tokio::join!(ordinary_p99(&work, rate, time), storm);
+    gateway.stop().await;
+
+    let share = logins / hashes;
+    let slower = stormy / calm;
+    let measured = format!("{share:.2} ({logins:.0}/s of {hashes:.0}/s)");
+    let storm_name = format!("p99 at {rate:.0} requests/s while twice as many log in as can");
+    vec![
+        Single::new("logins per hash of argon2 alone", measured, "≥ 0.9", share >= 0.9),
+        Single::new(
+            &storm_name,
+            format!("{slower:.1} × calm ({stormy:.1} ms, calm {calm:.1} ms)"),
+            "< 3 ×",
+            slower < 3.0,
+        ),
+    ]
+}
+
+/// The hasher of the gateway with the same parameters and as many threads, and nothing else.
+async fn hashes_per_second(time: Duration) -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = Argon2Settings::default();
+    let hasher = Argon2Hasher::new(settings, cores, 64, Arc::new(OsRandom), Box::new(|_| {}));
+    let hasher = &hasher.unwrap();
+    let password = &Secret::new("Correct-Horse-7-Battery");
+    let phc = &hasher.hash(password).await.unwrap();
+    let verify = async || assert_eq!(hasher.verify(password, phc).await.unwrap(), Verified::Right);
+    per_second(vec![verify; LOGINS_AT_ONCE], time).await
+}
+
+async fn logins_per_second(gateway: &Gateway, setup: &Setup, plan: &Plan, time: Duration) -> f64 {
+    let accounts = plan.password_accounts;
+    let next = &AtomicUsize::new(0);
+    let mut workers = Vec::new();
+    for _ in 0..LOGINS_AT_ONCE {
+        let mut browser = gateway.browser(setup).await;
+        workers.push(async move || {
+            let number = next.fetch_add(1, Ordering::Relaxed) % accounts;
+            assert!(sign_in_with_password(&mut browser, number).await, "so few are not too many");
+        });
+    }
+    per_second(workers, time).await
+}
+
+/// How often `workers` together do their work in a second.
+async fn per_second<W: AsyncFnMut()>(workers: Vec<W>, time: Duration) -> f64 {
+    let begun = Instant::now();
+    let done = join_all(workers.into_iter().map(async |mut once| {
+        let mut done = 0.0;
+        while begun.elapsed() < time {
+            once().await;
+            done += 1.0;
+        }
+        done
+    }));
+    let done: f64 = done.await.into_iter().sum();
+    done / begun.elapsed().as_secs_f64()
+}
+
+async fn ordinary_p99(work: &Work, rate: f64, time: Duration) -> f64 {
+    let mut outcome = Load::open(work, 32).await.paced(rate, time).await;
+    percentile(&mut outcome.latencies, 0.99)
+}
+
+/// Sends `rate` logins a second for `time`; those that the gateway has no time for are refused.
+async fn storm(gateway: &Gateway, setup: &Setup, plan: &Plan, rate: f64, time: Duration) {
+    let stormers = STORMERS.min(plan.password_accounts * 2);
+    let mut browsers = Vec::new();
+    for _ in 0..stormers {
+        browsers.push(gateway.browser(setup).await);
+    }
+    let begun = Instant::now();
+    let mut tasks = JoinSet::new();
+    for (index, mut browser) in browsers.into_iter().enumerate() {
+        let account = index % plan.password_accounts;
+        tasks.spawn(async move {
+            let mut due = Duration::from_secs_f64(index as f64 / rate);
+            while due < time {
+                tokio::time::sleep_until((begun + due).into()).await;
+                sign_in_with_password(&mut browser, account).await;
+                due = (due + Duration::from_secs_f64(stormers as f64 / rate)).max(begun.elapsed());
+            }
+        });
+    }
+    tasks.join_all().await;
+}

@@ -178,7 +178,7 @@ pub fn clear_passed<'h>(headers: impl IntoIterator<Item = &'h [u8]>) -> Vec<Vec<
 
 /// Ours, also in the spellings that some servers decode to it.
 fn is_ours(name: &[u8]) -> bool {
-    name.len() >= OURS.len()
+    may_begin_alike(name, OURS)
         && CookieName::of(name).take(OURS.len()).eq(CookieName::of(OURS.as_bytes()))
 }
 
@@ -186,7 +186,19 @@ fn is_ours(name: &[u8]) -> bool {
 /// long time, skips leading blanks, cuts at NUL and `[`, and folds `.` and blanks into `_`; other
 /// servers ignore case.
 fn is_spelling_of(name: &[u8], known: &str) -> bool {
-    name == known.as_bytes() || CookieName::of(name).eq(CookieName::of(known.as_bytes()))
+    may_begin_alike(name, known) && CookieName::of(name).eq(CookieName::of(known.as_bytes()))
+}
+
+/// Rules out most names by their first byte: a letter or digit there stands for itself.
+fn may_begin_alike(name: &[u8], known: &str) -> bool {
+    match (name.first(), known.as_bytes().first()) {
+        (Some(one), Some(other)) => {
+            !one.is_ascii_alphanumeric() || one.eq_ignore_ascii_case(other)
+                // A known name that begins with an encoding is compared in full.
+                || *other == b'%'
+        }
+        _ => name.is_empty() == known.is_empty(),
+    }
 }
 
 /// A cookie name as a lenient application reads it.

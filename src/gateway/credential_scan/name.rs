@@ -24,6 +24,12 @@ impl Fields {
 
     /// The same for a percent-encoded name.
     pub(super) fn hit_encoded(&self, name: &[u8]) -> bool {
+        // A letter stands for itself: most names are ruled out by their first byte.
+        if let Some(first) = name.first().filter(|byte| byte.is_ascii_alphanumeric())
+            && !self.0.iter().any(|field| field[0] == first.to_ascii_lowercase())
+        {
+            return false;
+        }
         self.hit_folded(fold(Decoded { rest: name }).as_slice())
     }
 

@@ -1,6 +1,6 @@
 //! Who is asking, a person's browser or a script, and from which origin.
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 
 use super::rewrite::host_and_port;
 
@@ -66,7 +66,7 @@ pub enum Initiator {
 /// Finds out where a request was caused, by what pages cannot forge (OWASP, "Verifying origin with
 /// standard headers"; Fetch Metadata). `host` is the request's own `Host`.
 pub fn initiator(headers: &HeaderMap, host: &str) -> Initiator {
-    let origin = headers.get(header::ORIGIN).map(|value| value.as_bytes());
+    let origin = headers.get(header::ORIGIN).map(HeaderValue::as_bytes);
     // `null` is what a page of ours with `Referrer-Policy: no-referrer` sends, too: only
     // Sec-Fetch-Site can speak for it.
     let named = origin.filter(|origin| *origin != b"null");
@@ -82,7 +82,7 @@ pub fn initiator(headers: &HeaderMap, host: &str) -> Initiator {
     if origin.is_some() {
         return if named.is_some() { Initiator::SameOrigin } else { Initiator::OtherOrigin };
     }
-    match headers.get(header::REFERER).map(|value| value.as_bytes()) {
+    match headers.get(header::REFERER).map(HeaderValue::as_bytes) {
         None => Initiator::Unstated,
         Some(referer) if is_page_of(referer, host) => Initiator::SameOrigin,
         Some(_) => Initiator::OtherOrigin,

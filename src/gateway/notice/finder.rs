@@ -175,7 +175,7 @@ fn named_place(selector: Selector, item: usize, place: Option<Place>, shared: &S
             let mut state = lock(&shared);
             match place {
                 None => {
-                    state.note(tag.start + 1 + element.tag_name_preserve_case().len(), Some(item))
+                    state.note(tag.start + 1 + element.tag_name_preserve_case().len(), Some(item));
                 }
                 Some(Place::Before) => state.note(tag.start, Some(item)),
                 Some(Place::Begin) if element.can_have_content() => state.note(tag.end, Some(item)),

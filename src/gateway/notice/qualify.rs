@@ -1,6 +1,6 @@
 //! Which answers are pages that something can be put into, and what their headers lose.
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::ContentCoding;
@@ -66,7 +66,7 @@ pub fn injectable(method: &Method, status: StatusCode, headers: &HeaderMap) -> b
         && !headers.contains_key(header::CONTENT_RANGE)
         && !is_attachment(headers)
         && headers.get_all(header::CONTENT_ENCODING).iter().count() <= 1
-        && ContentCoding::of(headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()))
+        && ContentCoding::of(headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes))
             .is_some()
 }
 

@@ -33,11 +33,17 @@ pub struct RunOptions {
     /// Called once the stores are open, before anything listens.
     pub seed: Option<Seed>,
     /// Told when everything listens.
-    pub on_ready: Option<Box<dyn FnOnce(&Addresses) + Send>>,
+    pub on_ready: Option<OnReady>,
 }
 
 /// Prepares the stores of a gateway that is about to start.
-pub type Seed = Box<dyn FnOnce(Arc<Services>) -> BoxFuture<'static, Result<(), StartError>> + Send>;
+pub type Seed = Box<dyn FnOnce(Arc<Services>) -> Seeding + Send>;
+
+/// Hears where a gateway listens.
+pub type OnReady = Box<dyn FnOnce(&Addresses) + Send>;
+
+/// A [`Seed`] at work.
+pub type Seeding = BoxFuture<'static, Result<(), StartError>>;
 
 /// The clock that a gateway runs by.
 #[derive(Default)]
@@ -93,6 +99,7 @@ pub async fn run_until(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     install_crypto_provider();
+    raise_file_limit();
     let (clock, clock_control) = clock(options.clock);
     let parts = assembly::assemble(&config, clock).await?;
     if let Some(seed) = options.seed {
@@ -150,5 +157,16 @@ fn clock(choice: ClockChoice) -> (Arc<dyn Clock>, Option<Arc<ClockControl>>) {
             let control = ClockControl::new(move |step| moved.advance(step));
             (clock, Some(Arc::new(control)))
         }
+    }
+}
+
+/// Takes as many file descriptors as the system grants: each connection needs one, and each
+/// request to the PBX another.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }

@@ -1,6 +1,6 @@
 //! Setting and changing the portal password (R-B1, R-B2, R-D5 as far as this release goes).
 
-use crate::support::{Gateway, Pbx, alice};
+use crate::support::{Gateway, Pbx, Settings, alice};
 
 const PASSWORD: &str = "Lighthouse-42";
 
@@ -88,4 +88,19 @@ async fn a_form_without_its_token_changes_nothing() {
         assert_ne!(answer.status, 200, "{csrf}: {}", answer.text());
         assert_eq!(gateway.account(&alice().login).await["state"], "pin_only", "{csrf}");
     }
+}
+
+/// R-B5: a password that looks like a PIN could reach the PBX when it is typed with a wrong login
+/// name, so none can be set, under whichever rules.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_never_looks_like_a_pin() {
+    let pbx = Pbx::start().await;
+    let nist = Settings { more: "[password]\nprofile = \"nist\"".into(), ..Settings::default() };
+    let gateway = Gateway::with(&pbx, nist).await;
+    let browser = gateway.client().signed_in(&alice()).await;
+    let answer = browser.set_password(&alice().pin, "482913750264819377").await;
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    assert!(answer.text().contains("looks like a voicemail PIN"), "{}", answer.text());
+    let saved = browser.set_password(&alice().pin, "four quiet wooden ships").await;
+    assert_eq!(saved.status, 303, "{}", saved.text());
 }

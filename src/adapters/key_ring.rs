@@ -165,7 +165,7 @@ impl Vault for KeyRing {
     #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
     fn fingerprint(&self, purpose: &str, plain: &[u8]) -> [u8; 16] {
         let ring = self.ring.load();
-        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&*ring.fingerprint_key)
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*ring.fingerprint_key)
             .expect("HMAC takes keys of any length");
         // The length keeps ("ab", "c") and ("a", "bc") apart.
         mac.update(&(purpose.len() as u64).to_be_bytes());

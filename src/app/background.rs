@@ -48,6 +48,15 @@ pub(super) fn start(parts: &Parts, stop: CancellationToken) -> Background {
         let upstreams = upstreams.clone();
         async move { upstreams.resolve().await }
     }));
+    let (probed, metrics) = (parts.upstreams.clone(), parts.metrics.clone());
+    tasks.spawn(every(GAUGES, stop.clone(), move || {
+        let (probed, metrics) = (probed.clone(), metrics.clone());
+        async move {
+            for (server, up) in probed.probe().await {
+                metrics.upstream(&server, up);
+            }
+        }
+    }));
     let (services, metrics, hasher) =
         (parts.services.clone(), parts.metrics.clone(), parts.hasher.clone());
     tasks.spawn(every(GAUGES, stop, move || {

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn servers() {
-        let server = |text| super::server(Value::Text(text)).ok().flatten();
+        let server = |text| server(Value::Text(text)).ok().flatten();
         let expected = |port, tls| Some(MailServer { host: "mx.example".to_owned(), port, tls });
         assert_eq!(server("smtp://mx.example"), expected(25, MailTls::StartTls));
         assert_eq!(server("smtp://mx.example:2525?tls=none"), expected(2525, MailTls::None));

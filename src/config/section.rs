@@ -67,7 +67,7 @@ impl<'s> Section<'s> {
                 return sections;
             }
         };
-        for element in elements.iter() {
+        for element in elements {
             let line = self.source.line(element.span().start);
             match element.get_ref() {
                 DeValue::Table(table) => {
@@ -96,7 +96,7 @@ impl<'s> Section<'s> {
         match self.entry(key) {
             None => {}
             Some((_, DeValue::Table(tables))) => {
-                for (own, value) in tables.iter() {
+                for (own, value) in tables {
                     let own_name: &'s str = own.get_ref();
                     let name = format!("{}.\"{own_name}\"", join(&self.name, key));
                     let line = self.source.line(own.span().start);
@@ -184,7 +184,7 @@ impl<'s> Section<'s> {
                 }
             }
             (None, Some((_, DeValue::Array(elements)))) => {
-                for element in elements.iter() {
+                for element in elements {
                     let line = self.source.line(element.span().start);
                     values.push((Value::Toml(element.get_ref()), self.source.place(Some(line))));
                 }

@@ -107,6 +107,7 @@ struct Shared {
     views: Environment<'static>,
 }
 
+#[allow(clippy::expect_used, reason = "the embedded templates parse: tests render each")]
 fn views() -> Environment<'static> {
     let mut views = Environment::new();
     for (name, source) in [
@@ -266,7 +267,7 @@ fn asset(kind: &'static str, content: &'static str) -> Response {
 async fn protect(request: Request, next: Next) -> Response {
     let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
     let foreign = matches!(site, Some(b"cross-site" | b"same-site"));
-    if foreign && request.method() == axum::http::Method::POST {
+    if foreign && request.method() == http::Method::POST {
         return (StatusCode::FORBIDDEN, "the clock is moved from its own page only")
             .into_response();
     }
@@ -337,7 +338,7 @@ mod tests {
         page
     }
 
-    fn step() -> axum::http::request::Builder {
+    fn step() -> http::request::Builder {
         let body_kind = "application/x-www-form-urlencoded";
         Request::post("/clock").header("content-type", body_kind)
     }

@@ -82,6 +82,9 @@ pub enum PasswordProblem {
     IsPin,
     /// It is among the most common passwords.
     TooCommon,
+    /// It has the shape of a voicemail PIN. Typed with a wrong login name it would be tried at the
+    /// PBX like one, and a portal password never leaves Passgate (R-B5).
+    LooksLikePin,
 }
 
 /// One rule, for pages that show the rules and tick them off while the user types.

@@ -139,7 +139,12 @@ fn problems(
         email: account.email.as_deref(),
         pin: pin.as_ref(),
     };
-    Ok(services.policies.password_for(account.login.tenant()).check(&form.new, &context))
+    let policy = services.policies.password_for(account.login.tenant());
+    let mut problems = policy.check(&form.new, &context);
+    if services.portal.looks_like_pin(&form.new) {
+        problems.push(PasswordProblem::LooksLikePin);
+    }
+    Ok(problems)
 }
 
 async fn prove(

@@ -8,6 +8,7 @@ use crate::domain::rollout::Phase;
 use crate::domain::session::{LiveSession, ObtainedWith, SessionId, Standing};
 use crate::flows::Services;
 use crate::ports::Unavailable;
+use crate::telemetry::Metrics;
 use crate::web::cookies::session_token;
 
 /// A session with its standing at this moment.
@@ -23,12 +24,13 @@ pub struct Admitted {
 /// sibling domain or left by an old browser, only one may name a live session.
 pub async fn admit_any(
     services: &Services,
+    metrics: &Metrics,
     presented: &[&str],
 ) -> Result<Option<Admitted>, Unavailable> {
     let mut found = None;
     for value in presented {
         let Some(token) = session_token(value) else { continue };
-        if let Some(admitted) = admit(services, &token.id()).await?
+        if let Some(admitted) = admit(services, metrics, &token.id()).await?
             && found.replace(admitted).is_some()
         {
             return Ok(None);
@@ -39,12 +41,18 @@ pub async fn admit_any(
 
 /// The session of a request, if it has one that still lives. What looks expired in the first
 /// level is looked up again in the store: another node may have seen its user since.
-pub async fn admit(services: &Services, id: &SessionId) -> Result<Option<Admitted>, Unavailable> {
+async fn admit(
+    services: &Services,
+    metrics: &Metrics,
+    id: &SessionId,
+) -> Result<Option<Admitted>, Unavailable> {
     if let Some(session) = services.sessions.cached(id)
         && let Some(admitted) = stand(services, session)
     {
+        metrics.session_cache_hit();
         return Ok(Some(admitted));
     }
+    metrics.session_cache_miss();
     match services.sessions.find(id).await? {
         Some(session) => {
             let admitted = stand(services, Arc::clone(&session));

@@ -58,7 +58,7 @@ pub(super) fn begin(
         return Ok(());
     }
     let Some(plan) = plan(pipeline, session, insertion, ctx) else { return Ok(()) };
-    let coding = head.headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    let coding = head.headers.get(header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes);
     let Some(coding) = ContentCoding::of(coding) else { return Ok(()) };
     for name in &RESPONSE_FIELDS_THAT_GO {
         head.remove_header(name);

@@ -127,7 +127,7 @@ impl Pipeline {
         ctx.kind = client_kind(&head.headers, matches!(route, Route::Api | Route::Token(_)));
 
         let presented = cookies::candidates(answer::cookie_fields(head), cookies::SESSION);
-        match gate::admit_any(&self.services, presented.as_slice()).await {
+        match gate::admit_any(&self.services, &self.metrics, presented.as_slice()).await {
             Ok(admitted) => ctx.admitted = admitted,
             Err(error) => return self.outage(session, ctx, &Outage::Store(error)).await,
         }

@@ -95,10 +95,30 @@ impl Upstreams {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(host, %error, "the PBX server's name does not resolve")
+                    tracing::warn!(host, %error, "the PBX server's name does not resolve");
                 }
             }
         }
+    }
+
+    /// Whether each server takes connections now, by its `host:port`.
+    pub async fn probe(&self) -> Vec<(String, bool)> {
+        let mut found = Vec::with_capacity(self.servers.len());
+        for (authority, server) in self.authorities().zip(&self.servers) {
+            let address =
+                server.peer.load().as_ref().and_then(|peer| peer._address.as_inet().copied());
+            let up = match address {
+                Some(address) => {
+                    let connected = tokio::net::TcpStream::connect(address);
+                    tokio::time::timeout(self.limits.connect, connected)
+                        .await
+                        .is_ok_and(|result| result.is_ok())
+                }
+                None => false,
+            };
+            found.push((authority, up));
+        }
+        found
     }
 
     fn configured_peer(&self, address: std::net::SocketAddr, tls: bool, host: &str) -> HttpPeer {

@@ -8,5 +8,6 @@ mod login_request;
 
 pub use driver::{HostHeader, LoginDriver, UpstreamSettings};
 
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod demo_tests;

@@ -21,19 +21,37 @@ pub enum Created {
 #[derive(Debug, Clone)]
 pub enum AccountChange {
     /// A portal password (PHC string); the one before is kept as `previous_password`. *epoch*
-    Password { phc: String, at: Timestamp },
+    Password {
+        /// Its hash, as a PHC string.
+        phc: String,
+        /// When it was set.
+        at: Timestamp,
+    },
     /// The same password under new hash parameters: not a change for the user.
-    Rehash { phc: String },
+    Rehash {
+        /// The new hash, as a PHC string.
+        phc: String,
+    },
     /// The PIN that the PBX just accepted; also lifts `pin_refused`.
     Pin(SealedPin),
     /// The PBX refused the PIN on file: replay stops.
     PinRefused,
     /// A completed login.
-    LoggedIn { at: Timestamp },
+    LoggedIn {
+        /// When.
+        at: Timestamp,
+    },
     /// Switched off or on again. *epoch* when switched off.
     Disabled(bool),
     /// Details on file; `None` leaves a field as it is, `email: Some(None)` removes the address.
-    Details { email: Option<Option<String>>, name: Option<String>, role: Option<Role> },
+    Details {
+        /// Address on file.
+        email: Option<Option<String>>,
+        /// Name shown to people.
+        name: Option<String>,
+        /// Administration rights.
+        role: Option<Role>,
+    },
 }
 
 /// What to list. Ordered by tenant, then extension (numeric ones by number).

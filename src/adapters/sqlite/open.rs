@@ -140,7 +140,7 @@ fn judge(path: &Path, error: sqlx::Error) -> OpenError {
     let path = path.to_owned();
     let code = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .and_then(|code| code.parse::<u32>().ok());
     let detail = error.to_string();
     match code.map(|code| code & 0xff) {

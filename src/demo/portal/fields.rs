@@ -58,7 +58,7 @@ impl Fields {
         let mut fields = Self::default();
         fields.urlencoded(query.unwrap_or_default().as_bytes(), Place::Query);
         let body = unpacked(headers, body);
-        let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+        let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
         let kind = String::from_utf8_lossy(kind.unwrap_or_default()).to_lowercase();
         let begins_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
         if kind.contains("multipart") {

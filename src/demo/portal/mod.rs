@@ -109,6 +109,7 @@ pub struct LegacyPortal {
 
 impl LegacyPortal {
     /// Serves the portal on `listener`, in tasks of the current tokio runtime.
+    #[allow(clippy::expect_used, reason = "a listener that is bound has an address")]
     pub async fn start(listener: TcpListener, options: Options) -> Self {
         let addr = listener.local_addr().expect("a bound listener has an address");
         let state = Arc::new(State {

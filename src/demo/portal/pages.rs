@@ -99,8 +99,8 @@ fn render(call: &Call, user: &PortalUser, name: &str, title: &str, values: Value
 
 fn page(call: &Call, user: &PortalUser, name: &str, title: &str, values: Value) -> Response<Body> {
     let mut response = answer::html(render(call, user, name, title, values));
-    let no_cache = axum::http::HeaderValue::from_static("no-cache, must-revalidate");
-    response.headers_mut().insert(axum::http::header::CACHE_CONTROL, no_cache);
+    let no_cache = http::HeaderValue::from_static("no-cache, must-revalidate");
+    response.headers_mut().insert(http::header::CACHE_CONTROL, no_cache);
     response
 }
 

@@ -23,6 +23,7 @@ const TEMPLATES: &[(&str, &str)] = &[
 ];
 
 impl Views {
+    #[allow(clippy::expect_used, reason = "the embedded templates parse: tests render each page")]
     pub(super) fn built_in() -> Self {
         let mut environment = Environment::new();
         for (name, source) in TEMPLATES {

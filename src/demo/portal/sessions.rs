@@ -75,6 +75,7 @@ impl Sessions {
 }
 
 /// `bytes` random bytes, in hexadecimal digits.
+#[allow(clippy::expect_used, reason = "without randomness the example portal must not go on")]
 pub(super) fn random_hex(bytes: usize) -> String {
     let mut buffer = [0; 32];
     let random = &mut buffer[..bytes.min(32)];

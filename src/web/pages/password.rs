@@ -117,5 +117,6 @@ fn sentence(texts: &Texts, problem: PasswordProblem) -> String {
         PasswordProblem::IsEmail => texts.get("problem.email").to_owned(),
         PasswordProblem::IsPin => texts.get("problem.pin").to_owned(),
         PasswordProblem::TooCommon => texts.get("problem.common").to_owned(),
+        PasswordProblem::LooksLikePin => texts.get("problem.pin_shape").to_owned(),
     }
 }

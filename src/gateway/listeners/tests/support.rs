@@ -224,7 +224,7 @@ pub fn gateway(upstream: SocketAddr, change: impl FnOnce(&mut ServerSettings)) -
     let now = "2026-06-01T00:00:00Z".parse().unwrap();
     // The certificate must be valid when the client looks, by its own clock: make it for long.
     let certificate = development_certificate(folder.path(), "localhost", now).unwrap();
-    let (certs, _) = CertStore::load(&[certificate.files.clone()], now).unwrap();
+    let (certs, _) = CertStore::load(std::slice::from_ref(&certificate.files), now).unwrap();
     let ca = CertificateDer::from_pem_file(&certificate.files.cert).unwrap();
 
     let mut settings = ServerSettings::new("https://portal.example.com");

@@ -11,4 +11,5 @@ pub mod shapes;
 
 pub use client::{Answer, Client};
 pub use gateway::{Gateway, Settings};
-pub use pbx::{Pbx, Person, alice, at};
+pub use pbx::{PHASES, Pbx, Person, alice, at};
+pub use raw::{Raw, RawAnswer, tls};

@@ -51,7 +51,9 @@ fuzz-smoke: build-tools
 deny: ## licences, advisories and bans (needs cargo-deny)
 	$(CARGO) deny check
 
-screenshots: tools ## make docs/screenshots/ anew
-	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser -- --nocapture
+screenshots: ## make docs/screenshots/ anew
+	@scripts/install-tools.sh screenshots
+	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser::
+	pngquant --force --ext .png --strip --speed 1 docs/screenshots/*.png
 
 ci: fmt clippy doc test bench-smoke fuzz-smoke ## what CI runs

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what a build, the tests or the load benchmark need and this machine lacks (Debian).
-# usage: scripts/install-tools.sh build|test|load
+# usage: scripts/install-tools.sh build|test|screenshots|load
 set -euo pipefail
 
 case "${1:-}" in
     build) wanted=(cmake:cmake cc:gcc) ;;
     test) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver) ;;
+    screenshots) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver pngquant:pngquant) ;;
     load) wanted=(cmake:cmake cc:gcc nginx:nginx-light) ;;
-    *) echo "usage: $0 build|test|load" >&2; exit 2 ;;
+    *) echo "usage: $0 build|test|screenshots|load" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -11,6 +11,7 @@
 mod support;
 
 mod architecture;
+mod browser;
 mod bypass;
 mod lockout;
 mod login;

@@ -94,12 +94,14 @@ pub fn router(site: DemoSite) -> Router {
         .route("/mail/{number}", get(mail))
         .route("/mail/{number}/html", get(mail_html))
         .route("/demo.css", get(async || asset("text/css; charset=utf-8", CSS)))
+        .route("/icon.svg", get(async || asset("image/svg+xml", ICON)))
         .route("/demo.js", get(async || asset("text/javascript; charset=utf-8", JS)))
         .layer(middleware::from_fn(protect))
         .with_state(shared)
 }
 
 const CSS: &str = include_str!("assets/demo.css");
+const ICON: &str = include_str!("assets/icon.svg");
 const JS: &str = include_str!("assets/demo.js");
 
 struct Shared {
@@ -178,9 +180,9 @@ async fn start(State(shared): State<Arc<Shared>>) -> Response {
 fn meaning(phase: &str) -> &'static str {
     match phase {
         "quiet" => "nothing is said yet",
-        "warn" => "a notice asks for a password",
-        "force" => "no way in without one",
-        "reject" => "the PIN is refused",
+        "warn" => "a notice asks for a portal password",
+        "force" => "no way in without a portal password",
+        "reject" => "the PIN no longer opens the portal",
         _ => "",
     }
 }

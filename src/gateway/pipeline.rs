@@ -43,6 +43,7 @@ use crate::domain::session::Standing;
 use crate::flows::{Outage, Services};
 use crate::profile::Profile;
 use crate::telemetry::metrics::Metrics;
+use crate::web::notice::Message;
 use crate::web::{ErrorKind, OwnPages};
 
 /// What the pipeline is configured with.
@@ -153,7 +154,7 @@ impl Pipeline {
             Access::ToCurrentPin => self.to_own(session, ctx, "current-pin").await,
             Access::ToChallenge => {
                 let place = self.profile.login_page().to_owned();
-                self.send_to(session, ctx, &place, None).await
+                self.send_to(session, ctx, &place, Vec::new()).await
             }
             Access::Denied | Access::ApiDenied => {
                 self.refuse(session, ctx, ErrorKind::Forbidden).await
@@ -337,8 +338,13 @@ impl Pipeline {
             .path_and_query()
             .filter(|_| head.method == Method::GET && !has_credentials)
             .and_then(|wanted| next_page::remember(wanted.as_str()));
+        let mut cookies: Vec<_> = remembered.map(String::into_bytes).into_iter().collect();
+        if intercept::sign_out::presents_session(&head.headers) {
+            let ended = intercept::say(&self.services, Message::SessionEnded);
+            cookies.extend([ended, cookies::clear_own(cookies::SESSION).into_bytes()]);
+        }
         let place = self.profile.login_page().to_owned();
-        self.send_to(session, ctx, &place, remembered).await
+        self.send_to(session, ctx, &place, cookies).await
     }
 
     async fn to_own(
@@ -351,7 +357,7 @@ impl Pipeline {
             return self.refuse(session, ctx, ErrorKind::Forbidden).await;
         }
         let place = format!("{}/{page}", self.settings.prefix);
-        self.send_to(session, ctx, &place, None).await
+        self.send_to(session, ctx, &place, Vec::new()).await
     }
 
     async fn send_to(
@@ -359,12 +365,12 @@ impl Pipeline {
         session: &mut Session,
         ctx: &mut Exchange,
         place: &str,
-        cookie: Option<String>,
+        cookies: Vec<Vec<u8>>,
     ) -> pingora::Result<bool> {
         if !ctx.wants_page() {
             return self.refuse(session, ctx, ErrorKind::SignedOut).await;
         }
-        respond::write(session, intercept::see_other(place, cookie)).await?;
+        respond::write(session, intercept::see_other(place, cookies)).await?;
         Ok(true)
     }
 

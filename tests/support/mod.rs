@@ -2,6 +2,7 @@
 //! directory temporary; time is moved, never waited for.
 
 mod admin;
+mod browser;
 mod certificates;
 mod client;
 mod gateway;
@@ -9,6 +10,7 @@ mod pbx;
 mod raw;
 pub mod shapes;
 
+pub use browser::{Browser, Scheme, Screen, THEMES};
 pub use client::{Answer, Client};
 pub use gateway::{Gateway, Settings};
 pub use pbx::{PHASES, Pbx, Person, alice, at};

@@ -12,7 +12,9 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::domain::session::{LiveSession, Standing};
-use crate::flows::Opened;
+use crate::flows::{Opened, Services};
+use crate::web::flash::{self, Flash};
+use crate::web::notice::Message;
 
 /// What an intercepted request says of its sender.
 #[derive(Debug, Clone)]
@@ -54,6 +56,12 @@ pub(super) fn add_cookies(
             response.headers_mut().append(header::SET_COOKIE, value);
         }
     }
+}
+
+/// The `Set-Cookie` value that lets the login page say `message`.
+pub(super) fn say(services: &Services, message: Message) -> Vec<u8> {
+    let flash = Flash { message, login: String::new() };
+    flash::create(&*services.vault, &flash, services.clock.now()).as_bytes().to_vec()
 }
 
 /// Where a session that was just opened begins.

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::{Sender, see_other};
+use super::{Sender, say, see_other};
 use crate::flows::{Outage, Services, sign_out};
 use crate::gateway::cookies;
+use crate::web::notice::Message;
 
 /// Signs out and sends the browser to the login page, with all cookies removed. It succeeds here
 /// even when the PBX is down.
@@ -18,6 +19,11 @@ pub(in crate::gateway) async fn answer(
     request: &HeaderMap,
     login_page: &str,
 ) -> Result<Response<Bytes>, Outage> {
+    let message = match &sender.session {
+        Some(_) => Some(Message::SignedOut),
+        // The portal's own script came here because the session had ended.
+        None => presents_session(request).then_some(Message::SessionEnded),
+    };
     if let Some(session) = sender.session.clone() {
         let services = Arc::clone(services);
         let (client, host) = (sender.client, sender.host.clone());
@@ -31,6 +37,9 @@ pub(in crate::gateway) async fn answer(
     for own in [cookies::SESSION, cookies::VISITOR] {
         forgotten.push(cookies::clear_own(own).into_bytes());
     }
+    if let Some(message) = message.filter(|_| sender.wants_page) {
+        forgotten.push(say(services, message));
+    }
     let mut response = see_other(login_page, forgotten);
     if !sender.wants_page {
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -42,4 +51,10 @@ pub(in crate::gateway) async fn answer(
         .headers_mut()
         .insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"cache\""));
     Ok(response)
+}
+
+/// Whether the browser still has the cookie of a session, alive or not.
+pub(in crate::gateway) fn presents_session(request: &HeaderMap) -> bool {
+    let sent = request.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    !cookies::candidates(sent, cookies::SESSION).as_slice().is_empty()
 }

@@ -304,7 +304,6 @@ fn capabilities(profile: &TempDir, scripts: bool) -> Capabilities {
                 "--disable-sync",
                 "--disable-dev-shm-usage",
                 "--hide-scrollbars",
-                "--disable-lcd-text",
                 "--force-device-scale-factor=1",
                 "--window-size=1280,800",
                 format!("--user-data-dir={}", profile.path().display()),

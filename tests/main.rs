@@ -13,6 +13,7 @@ mod support;
 mod architecture;
 mod browser;
 mod bypass;
+mod framing;
 mod lockout;
 mod login;
 mod password;

@@ -132,7 +132,7 @@ pub(super) fn body(
             }
             ctx.held.extend_from_slice(&piece);
         }
-        if end_of_stream {
+        if end_of_stream && !ctx.held.is_empty() {
             *body = Some(std::mem::take(&mut ctx.held).freeze());
         }
     }

@@ -17,3 +17,4 @@ mod framing;
 mod lockout;
 mod login;
 mod password;
+mod streaming;

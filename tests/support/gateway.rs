@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,6 +28,10 @@ pub struct Settings {
     pub server: String,
     /// Further keys of `[lockout]`.
     pub lockout: String,
+    /// Further keys of `[upstream]`.
+    pub upstream: String,
+    /// Where the PBX is, if not where `Pbx` listens.
+    pub pbx: Option<SocketAddr>,
 }
 
 impl Default for Settings {
@@ -38,6 +42,8 @@ impl Default for Settings {
             more: String::new(),
             server: String::new(),
             lockout: String::new(),
+            upstream: String::new(),
+            pbx: None,
         }
     }
 }
@@ -89,6 +95,31 @@ impl Gateway {
         Raw::tls(self.https, self.authority_pem(), "localhost").await
     }
 
+    /// Two browsers: one that speaks HTTP/1.1 only, and one that speaks HTTP/2 only.
+    pub fn both_protocols(&self) -> [(&'static str, Client); 2] {
+        let pem = &self.certificates.authority_pem;
+        [
+            ("HTTP/1.1", Client::with(self.https, pem, |builder| builder.http1_only())),
+            ("HTTP/2", Client::with(self.https, pem, |builder| builder.http2_prior_knowledge())),
+        ]
+    }
+
+    /// Runs another command of the binary with this gateway's configuration.
+    pub async fn command(&self, arguments: &[&str]) -> Output {
+        passgate(&self.config(), arguments).await
+    }
+
+    /// The process's memory in KiB: now, and at its highest (`VmRSS`, `VmHWM`; proc(5)).
+    pub fn memory(&self) -> (u64, u64) {
+        let id = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        (kib("VmRSS"), kib("VmHWM"))
+    }
+
     /// The authority that signed the gateway's certificate.
     pub fn authority_pem(&self) -> &str {
         &self.certificates.authority_pem
@@ -128,6 +159,12 @@ impl Gateway {
         admin::call(&self.socket(), "POST", &path, Content::Csv(csv)).await
     }
 
+    /// What `/metrics` shows, on the admin listener.
+    pub async fn metrics(&self) -> String {
+        let answer = reqwest::get(format!("http://{}/metrics", self.admin)).await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// The one account with this login name.
     pub async fn account(&self, login: &str) -> Value {
         let (status, list) =
@@ -153,8 +190,18 @@ impl Gateway {
 
     /// Asks the process to stop and waits for its end; whether it ended well.
     pub async fn stop(&mut self) -> bool {
+        self.ask_to_stop().await;
+        self.stopped().await
+    }
+
+    /// Asks the process to stop (SIGTERM).
+    pub async fn ask_to_stop(&self) {
         let id = self.child.id().expect("it runs");
         Command::new("kill").arg(id.to_string()).status().await.unwrap();
+    }
+
+    /// Waits for the process's end; whether it ended well.
+    pub async fn stopped(&mut self) -> bool {
         self.child.wait().await.unwrap().success()
     }
 
@@ -174,7 +221,8 @@ impl Gateway {
 }
 
 fn configuration(directory: &Path, pbx: SocketAddr, settings: &Settings) -> String {
-    let Settings { rollout, more, server, lockout, .. } = settings;
+    let Settings { rollout, more, server, lockout, upstream, .. } = settings;
+    let pbx = settings.pbx.unwrap_or(pbx);
     let data = directory.join("data");
     format!(
         r#"
@@ -190,6 +238,7 @@ cert = "portal.pem"
 key = "portal.key"
 [upstream]
 servers = ["http://{pbx}"]
+{upstream}
 [portal]
 profile = "netsapiens"
 [lockout]
@@ -200,6 +249,13 @@ refusal_floor = "20ms"
 "#,
         data.display()
     )
+}
+
+/// Runs a command of the binary to its end.
+pub async fn passgate(config: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_passgate"));
+    command.args(arguments).arg("--config").arg(config).stdin(Stdio::null()).kill_on_drop(true);
+    command.output().await.unwrap()
 }
 
 /// Starts the binary and waits for its word that it is ready.

@@ -8,10 +8,25 @@ mod client;
 mod gateway;
 mod pbx;
 mod raw;
+mod scripted;
 pub mod shapes;
+mod websocket;
 
 pub use browser::{Browser, Scheme, Screen, THEMES};
 pub use client::{Answer, Client};
-pub use gateway::{Gateway, Settings};
+pub use gateway::{Gateway, Settings, passgate};
 pub use pbx::{PHASES, Pbx, Person, alice, at};
 pub use raw::{Raw, RawAnswer, tls};
+pub use scripted::Scripted;
+pub use websocket::Socket;
+
+/// Waits until `condition` holds; far longer than it can take, it fails.
+pub async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    let patience = std::time::Duration::from_secs(30);
+    let met = tokio::time::timeout(patience, async {
+        while !condition().await {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    assert!(met.await.is_ok(), "the condition was never met");
+}

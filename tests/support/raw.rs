@@ -88,6 +88,17 @@ impl Raw {
         read.expect("an answer in time")
     }
 
+    /// The next header block, whatever it is: interim answers (1xx) too.
+    pub async fn head(&mut self) -> String {
+        let read = tokio::time::timeout(PATIENCE, self.read_head()).await;
+        read.expect("a header in time").expect("a header")
+    }
+
+    /// The connection itself, before anything was read from it.
+    pub fn into_stream(self) -> Box<dyn Wire> {
+        self.stream
+    }
+
     /// Waits until the other end closes; returns what came before.
     pub async fn closed(&mut self, patience: Duration) -> Option<Vec<u8>> {
         let mut rest = std::mem::take(&mut self.pending);
@@ -98,20 +109,24 @@ impl Raw {
 
     async fn read_answer(&mut self) -> Option<RawAnswer> {
         loop {
-            let end = loop {
-                match find(&self.pending, b"\r\n\r\n") {
-                    Some(at) => break at + 4,
-                    None if self.more().await => {}
-                    None => return None,
-                }
-            };
-            let head: Vec<u8> = self.pending.drain(..end).collect();
-            let mut answer = parse(&String::from_utf8_lossy(&head));
+            let mut answer = parse(&self.read_head().await?);
             if (100..200).contains(&answer.status) && answer.status != 101 {
                 continue;
             }
             answer.body = self.body(&answer).await;
             return Some(answer);
+        }
+    }
+
+    async fn read_head(&mut self) -> Option<String> {
+        loop {
+            if let Some(at) = find(&self.pending, b"\r\n\r\n") {
+                let head: Vec<u8> = self.pending.drain(..at + 4).collect();
+                return Some(String::from_utf8_lossy(&head).into_owned());
+            }
+            if !self.more().await {
+                return None;
+            }
         }
     }
 

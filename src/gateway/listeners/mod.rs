@@ -22,6 +22,7 @@ mod accept;
 mod connection;
 mod connections;
 mod farewell;
+mod gather;
 mod proxy_line;
 mod redirect;
 mod stream;

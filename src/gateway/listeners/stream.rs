@@ -29,12 +29,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use super::connection::{ConnectionHandle, HttpVersion};
 use super::connections::Permit;
 use super::farewell::Farewell;
+use super::gather::Gather;
 use super::timer::Timer;
 use crate::gateway::framing::{HeadScanner, HeaderBlocks, Progress};
 
 /// A guarded client connection over any byte stream.
 pub(super) struct GuardedStream<S> {
-    io: S,
+    io: Gather<S>,
     connection: ConnectionHandle,
     digests: Digests,
     heads: Heads,
@@ -90,7 +91,7 @@ impl<S> GuardedStream<S> {
         let limits = *connection.limits();
         permit.attach(&connection);
         Self {
-            io,
+            io: Gather::new(io),
             heads: Heads::new(connection.tls().http),
             held: Vec::new(),
             head_timer: Timer::new(limits.header),

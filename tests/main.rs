@@ -17,4 +17,6 @@ mod framing;
 mod lockout;
 mod login;
 mod password;
+mod sessions;
+mod sign_out;
 mod streaming;

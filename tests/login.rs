@@ -129,7 +129,11 @@ async fn a_held_user_sets_a_password_and_is_in() {
     browser.log_in(&alice().login, &alice().pin).await;
     let saved = set_in_force(&browser, &alice().pin).await;
     assert_eq!((saved.status, saved.location()), (303, "/portal/home"), "{}", saved.text());
-    assert_eq!(browser.get("/portal/home").await.status, 200);
+    let home = browser.get("/portal/home").await.text();
+    assert!(home.contains("passgate-message") && home.contains("Saved."), "{home}");
+    let again = browser.get("/portal/home").await;
+    assert_eq!(again.status, 200);
+    assert!(!again.text().contains("passgate-message"), "it is said once");
 }
 
 async fn set_in_force(browser: &Client, pin: &str) -> crate::support::Answer {

@@ -65,8 +65,11 @@ pub struct Exchange {
 pub(super) enum Insertion {
     /// The warn notice, with the days that are left.
     Notice { days_left: Option<u32> },
-    /// The message of the last failed login, and the name typed then.
-    LoginPage,
+    /// What was said about the last form, on the page that it led to.
+    Message {
+        /// Whether the login name typed then is kept in the page's form.
+        prefill: bool,
+    },
 }
 
 impl Default for Exchange {

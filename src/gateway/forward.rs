@@ -27,6 +27,13 @@ pub(super) fn asks_websocket(head: &RequestHeader) -> bool {
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
+/// Whether the request opens a stream of events: browsers open it again and again by themselves.
+pub(super) fn asks_event_stream(head: &RequestHeader) -> bool {
+    head.headers
+        .get(header::ACCEPT)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
 /// Completes the header that goes to the PBX: its own session cookies instead of ours, our word
 /// about the client, and nothing that would keep a notice out of the page.
 pub(super) fn prepare(

@@ -82,7 +82,7 @@ fn plan(
         Insertion::Notice { days_left } => {
             Some(pipeline.places.notice(&notices.notice_html(days_left)))
         }
-        Insertion::LoginPage => {
+        Insertion::Message { prefill } => {
             let services = &pipeline.services;
             let sealed =
                 cookies::find(answer::cookie_fields(session.req_header()), own_cookies::FLASH)?;
@@ -91,6 +91,9 @@ fn plan(
             let flash = flash::parse(&*services.vault, sealed, services.clock.now())?;
             let message = notices.message_html(flash.message);
             let places = &pipeline.places;
+            if !prefill {
+                return Some(places.notice(&message));
+            }
             Some(
                 InjectionPlan::new()
                     .at_or_end(&places.login_message, Place::Before, &message)

@@ -1,6 +1,7 @@
 //! The Pingora side: what happens to each request between the client and the PBX.
 
 mod access;
+mod admission;
 mod answer;
 mod bearer;
 pub mod canonical_path;
@@ -20,6 +21,7 @@ pub mod listeners;
 mod next_page;
 pub mod next_path;
 pub mod notice;
+mod own_answers;
 pub mod pipeline;
 mod respond;
 pub mod rewrite;

@@ -6,8 +6,8 @@
 //! request_filter         2 sanitise     one canonical path or 400             entry
 //!                        3 route        one table                             route
 //!                        4 gate         cookie → session and its standing     gate
-//!                        5 access       default deny                          access
-//!                        6 intercept    login, sign-out, own pages            intercept/
+//!                        5 access       default deny                          access, admission
+//!                        6 intercept    login, sign-out, own pages            own_answers, intercept/
 //! upstream_*             7 forward      the session's cookies put in          forward
 //! response_*             8 respond      cookies taken out, notice put in      answer
 //! logging                9 record       one metric, one access-log line       telemetry
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -27,23 +27,18 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::access::{Access, access};
-use super::client_kind::{self, client_kind};
+use super::client_kind::client_kind;
 use super::credential_scan::CredentialScan;
-use super::exchange::{Exchange, Insertion};
+use super::exchange::Exchange;
 use super::insertion::Places;
-use super::intercept::{self, Landing, Sender};
 use super::rewrite::OwnNames;
 use super::route::{Route, route};
 use super::security_headers::SecurityHeaders;
 use super::upstreams::Upstreams;
-use super::{
-    answer, cookies, entry, forward, gate, listeners, next_page, notice, respond, visitor,
-};
-use crate::domain::session::Standing;
+use super::{answer, cookies, entry, forward, gate, listeners};
 use crate::flows::{Outage, Services};
 use crate::profile::Profile;
 use crate::telemetry::metrics::Metrics;
-use crate::web::notice::Message;
 use crate::web::{ErrorKind, OwnPages};
 
 /// What the pipeline is configured with.
@@ -87,9 +82,6 @@ pub struct Pipeline {
     pub(super) places: Places,
     next_number: AtomicU64,
 }
-
-/// Largest body of a request that we answer ourselves, in bytes.
-const OWN_BODY: usize = 64 * 1024;
 
 impl Pipeline {
     /// Puts the pipeline together.
@@ -161,273 +153,6 @@ impl Pipeline {
             }
         }
     }
-
-    /// Readies a request for the PBX; `false` lets Pingora go on with it.
-    async fn forward(
-        &self,
-        session: &mut Session,
-        ctx: &mut Exchange,
-        route: &Route<'_>,
-    ) -> pingora::Result<bool> {
-        let head = session.req_header();
-        let path = head.uri.path();
-        if head.uri.query().is_some_and(|query| self.scan.query(query)) {
-            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
-        }
-        if !self.profile.scan_exempt(path) {
-            ctx.scan = self.scan.body(&head.headers);
-        }
-        let upgrades = forward::asks_websocket(head);
-        if upgrades
-            && !(matches!(route, Route::Portal | Route::Api)
-                && self.profile.allows_websocket(path)
-                && client_kind::same_origin(&head.headers, entry::host(head)))
-        {
-            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
-        }
-        let interaction = matches!(route, Route::Portal | Route::Api | Route::Challenge)
-            && !self.profile.is_background(path);
-        let standing = ctx.admitted.as_ref().map(|admitted| admitted.standing);
-        let page = notice::wants_page(&head.method, &head.headers);
-        match (route, standing) {
-            (Route::Portal | Route::Challenge, Some(Standing::Full { notice: true })) if page => {
-                let tenant = ctx.session().map(|session| session.record().login.tenant());
-                let now = self.services.clock.now();
-                let days_left = tenant.and_then(|tenant| {
-                    self.services.policies.rollout.schedule(tenant).days_left(now)
-                });
-                ctx.insertion = Some(Insertion::Notice { days_left });
-            }
-            (Route::LoginPage, _) if page => ctx.insertion = Some(Insertion::LoginPage),
-            _ => {}
-        }
-        let uses_session = match standing {
-            Some(Standing::Full { .. }) => true,
-            Some(Standing::Challenge) => matches!(route, Route::Challenge | Route::Public),
-            _ => false,
-        };
-        if uses_session && let Some(live) = ctx.session().cloned() {
-            if interaction {
-                live.touch(self.services.clock.now());
-            }
-            ctx.jar = Some(live.jar());
-        } else {
-            let sealed = cookies::find(answer::cookie_fields(head), cookies::VISITOR);
-            ctx.visitor = Some(visitor::open(&*self.services.vault, sealed));
-        }
-        ctx.server = self.upstreams.choose(ctx.jar.as_ref().map(|jar| jar.server));
-        if !matches!(route, Route::Api) {
-            // The portal is reached by its session alone: many take HTTP Basic on any page.
-            session.req_header_mut().remove_header(&header::AUTHORIZATION);
-        }
-        Ok(false)
-    }
-
-    async fn own_page(
-        &self,
-        session: &mut Session,
-        ctx: &mut Exchange,
-        route: &Route<'_>,
-    ) -> pingora::Result<bool> {
-        if matches!(route, Route::ChangePassword) {
-            return self.to_own(session, ctx, "security").await;
-        }
-        let Some(body) = self.own_body(session, ctx).await? else { return Ok(true) };
-        if let Some(live) = ctx.session() {
-            live.touch(self.services.clock.now());
-        }
-        let sender = self.sender(session, ctx);
-        let head = session.req_header();
-        let head = (head.method.clone(), head.uri.clone(), head.headers.clone());
-        let response = intercept::own_page::answer(&self.pages, &sender, head, body).await;
-        respond::write(session, response).await?;
-        Ok(true)
-    }
-
-    async fn log_in(
-        &self,
-        session: &mut Session,
-        ctx: &mut Exchange,
-        route: &Route<'_>,
-    ) -> pingora::Result<bool> {
-        let Route::Login(endpoint) = route else { return Ok(false) };
-        if !from_own_pages(session.req_header()) {
-            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
-        }
-        let Some(body) = self.own_body(session, ctx).await? else { return Ok(true) };
-        let sender = self.sender(session, ctx);
-        let head = session.req_header();
-        let post = intercept::login::LoginPost {
-            endpoint,
-            headers: &head.headers,
-            query: head.uri.query(),
-            body,
-        };
-        let places = intercept::login::LoginPlaces {
-            landing: Landing { home: &self.settings.home, prefix: &self.settings.prefix },
-            login_page: self.profile.login_page(),
-            notices: self.pages.notices(),
-        };
-        let answered =
-            intercept::login::answer(&self.services, &self.profile, &sender, &post, &places).await;
-        match answered {
-            Ok(response) => {
-                respond::write(session, response).await?;
-                Ok(true)
-            }
-            Err(intercept::login::NotJudged::Shape(shape)) => {
-                tracing::info!(client = %ctx.client, why = shape.why, "login refused by its shape");
-                let kind = match shape.status {
-                    415 => ErrorKind::BadRequest,
-                    _ => ErrorKind::BadRequest,
-                };
-                self.refuse(session, ctx, kind).await
-            }
-            Err(intercept::login::NotJudged::Outage(outage)) => {
-                self.outage(session, ctx, &outage).await
-            }
-        }
-    }
-
-    async fn sign_out(&self, session: &mut Session, ctx: &mut Exchange) -> pingora::Result<bool> {
-        let head = session.req_header();
-        if ctx.admitted.is_some() && !from_own_pages(head) {
-            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
-        }
-        let sender = self.sender(session, ctx);
-        let headers = head.headers.clone();
-        let login_page = self.profile.login_page();
-        match intercept::sign_out::answer(&self.services, &sender, &headers, login_page).await {
-            Ok(response) => {
-                respond::write(session, response).await?;
-                Ok(true)
-            }
-            Err(outage) => self.outage(session, ctx, &outage).await,
-        }
-    }
-
-    /// Whether an API request of a portal script carries the PBX's own bearer of the session's
-    /// account (R-F5).
-    async fn bearer_is_own(&self, session: &Session, ctx: &Exchange) -> bool {
-        let bearer = session
-            .req_header()
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim());
-        match (bearer, ctx.session()) {
-            (Some(token), Some(live)) => {
-                super::bearer::owner(token, &self.profile).as_ref() == Some(&live.record().login)
-            }
-            _ => false,
-        }
-    }
-
-    /// Nobody in particular wants a page of the portal: log in first. The page is remembered for
-    /// navigations; scripts get 401.
-    async fn to_login(&self, session: &mut Session, ctx: &mut Exchange) -> pingora::Result<bool> {
-        let head = session.req_header();
-        if !ctx.wants_page() {
-            return self.refuse(session, ctx, ErrorKind::SignedOut).await;
-        }
-        let has_credentials = head.uri.query().is_some_and(|query| self.scan.query(query));
-        let remembered = head
-            .uri
-            .path_and_query()
-            .filter(|_| head.method == Method::GET && !has_credentials)
-            .and_then(|wanted| next_page::remember(wanted.as_str()));
-        let mut cookies: Vec<_> = remembered.map(String::into_bytes).into_iter().collect();
-        if intercept::sign_out::presents_session(&head.headers) {
-            let ended = intercept::say(&self.services, Message::SessionEnded);
-            cookies.extend([ended, cookies::clear_own(cookies::SESSION).into_bytes()]);
-        }
-        let place = self.profile.login_page().to_owned();
-        self.send_to(session, ctx, &place, cookies).await
-    }
-
-    async fn to_own(
-        &self,
-        session: &mut Session,
-        ctx: &mut Exchange,
-        page: &str,
-    ) -> pingora::Result<bool> {
-        if !ctx.wants_page() {
-            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
-        }
-        let place = format!("{}/{page}", self.settings.prefix);
-        self.send_to(session, ctx, &place, Vec::new()).await
-    }
-
-    async fn send_to(
-        &self,
-        session: &mut Session,
-        ctx: &mut Exchange,
-        place: &str,
-        cookies: Vec<Vec<u8>>,
-    ) -> pingora::Result<bool> {
-        if !ctx.wants_page() {
-            return self.refuse(session, ctx, ErrorKind::SignedOut).await;
-        }
-        respond::write(session, intercept::see_other(place, cookies)).await?;
-        Ok(true)
-    }
-
-    /// A bounded body of a request that we answer; `None` when it was answered with 413.
-    async fn own_body(
-        &self,
-        session: &mut Session,
-        ctx: &mut Exchange,
-    ) -> pingora::Result<Option<Bytes>> {
-        match respond::read_body(session, OWN_BODY, self.settings.body_stall).await? {
-            respond::BodyRead::Complete(body) => Ok(Some(body)),
-            respond::BodyRead::TooLarge => {
-                session.set_keepalive(None);
-                self.refuse(session, ctx, ErrorKind::TooLarge).await?;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn refuse(
-        &self,
-        session: &mut Session,
-        ctx: &Exchange,
-        kind: ErrorKind,
-    ) -> pingora::Result<bool> {
-        let json = !ctx.wants_page();
-        respond::write(session, self.pages.error(kind, json)).await?;
-        Ok(true)
-    }
-
-    async fn outage(
-        &self,
-        session: &mut Session,
-        ctx: &Exchange,
-        outage: &Outage,
-    ) -> pingora::Result<bool> {
-        tracing::error!(client = %ctx.client, error = %outage, "a request could not be judged");
-        self.refuse(session, ctx, ErrorKind::from(outage)).await
-    }
-
-    fn sender(&self, session: &Session, ctx: &Exchange) -> Sender {
-        let head = session.req_header();
-        let user_agent = head.headers.get(header::USER_AGENT);
-        Sender {
-            client: ctx.client,
-            user_agent: user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned(),
-            host: entry::host(head).to_owned(),
-            wants_page: ctx.wants_page(),
-            session: ctx.session().cloned(),
-            standing: ctx.admitted.as_ref().map(|admitted| admitted.standing),
-        }
-    }
-}
-
-/// Whether a login or sign-out may be believed to be wanted by the portal's own pages.
-fn from_own_pages(head: &RequestHeader) -> bool {
-    client_kind::same_origin(&head.headers, entry::host(head))
 }
 
 #[async_trait]
@@ -471,7 +196,7 @@ impl ProxyHttp for Pipeline {
             session.set_keepalive(None);
             let kind = match refusal.status {
                 StatusCode::METHOD_NOT_ALLOWED => ErrorKind::MethodNotAllowed,
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ErrorKind::BadRequest,
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ErrorKind::HeadersTooLarge,
                 _ => ErrorKind::BadRequest,
             };
             return self.refuse(session, ctx, kind).await;
@@ -566,7 +291,7 @@ impl ProxyHttp for Pipeline {
         let (code, kind) = match (error.etype(), error.esource()) {
             (ErrorType::HTTPStatus(413), _) => (413, ErrorKind::TooLarge),
             (ErrorType::HTTPStatus(403), _) => (403, ErrorKind::Forbidden),
-            (ErrorType::HTTPStatus(408), _) => (408, ErrorKind::BadRequest),
+            (ErrorType::HTTPStatus(408), _) => (408, ErrorKind::Timeout),
             (ErrorType::HTTPStatus(400), _) => (400, ErrorKind::BadRequest),
             (ErrorType::ReadTimedout, ErrorSource::Upstream) => (504, ErrorKind::PbxTimeout),
             (_, ErrorSource::Upstream) => (502, ErrorKind::PbxDown),

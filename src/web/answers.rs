@@ -26,6 +26,12 @@ pub enum ErrorKind {
     NotFound,
     /// The page exists, but not for this method.
     MethodNotAllowed,
+    /// A content type that this form does not have.
+    UnsupportedMediaType,
+    /// More or longer header fields than are read.
+    HeadersTooLarge,
+    /// The client did not finish its request in time.
+    Timeout,
     /// The body is larger than the page accepts.
     TooLarge,
     /// A rate limit.
@@ -58,6 +64,13 @@ impl ErrorKind {
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", None),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", None),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", None)
+            }
+            Self::HeadersTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", None)
+            }
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", None),
             Self::TooManyRequests { retry_after } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", Some(retry_after))

@@ -1,0 +1,113 @@
+//! Step 5, the side that lets through: a request is readied for the PBX, or found to be one that
+//! must not reach it after all.
+
+use http::header;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use super::exchange::{Exchange, Insertion};
+use super::pipeline::Pipeline;
+use super::route::Route;
+use super::{answer, client_kind, cookies, entry, forward, notice, visitor};
+use crate::domain::session::Standing;
+use crate::web::{ErrorKind, cookies as own_cookies};
+
+impl Pipeline {
+    /// Readies a request for the PBX; `false` lets Pingora go on with it.
+    pub(super) async fn forward(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+        route: &Route<'_>,
+    ) -> pingora::Result<bool> {
+        let head = session.req_header();
+        let path = head.uri.path();
+        if head.uri.query().is_some_and(|query| self.scan.query(query)) {
+            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
+        }
+        if !self.profile.scan_exempt(path) {
+            ctx.scan = self.scan.body(&head.headers);
+        }
+        let upgrades = forward::asks_websocket(head);
+        if upgrades
+            && !(matches!(route, Route::Portal | Route::Api)
+                && self.profile.allows_websocket(path)
+                && client_kind::same_origin(&head.headers, entry::host(head)))
+        {
+            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
+        }
+        // What scripts open or poll by themselves is no interaction; on a WebSocket the client's
+        // messages are (R-C4).
+        let interaction = matches!(route, Route::Portal | Route::Api | Route::Challenge)
+            && !upgrades
+            && !forward::asks_event_stream(head)
+            && !self.profile.is_background(path);
+        let standing = ctx.admitted.as_ref().map(|admitted| admitted.standing);
+        if notice::wants_page(&head.method, &head.headers) {
+            ctx.insertion = self.insertion(head, route, ctx);
+        }
+        let uses_session = match standing {
+            Some(Standing::Full { .. }) => true,
+            Some(Standing::Challenge) => matches!(route, Route::Challenge | Route::Public),
+            _ => false,
+        };
+        if uses_session && let Some(live) = ctx.session().cloned() {
+            if interaction {
+                live.touch(self.services.clock.now());
+            }
+            ctx.jar = Some(live.jar());
+        } else {
+            let sealed = cookies::find(answer::cookie_fields(head), cookies::VISITOR);
+            ctx.visitor = Some(visitor::open(&*self.services.vault, sealed));
+        }
+        ctx.server = self.upstreams.choose(ctx.jar.as_ref().map(|jar| jar.server));
+        if !matches!(route, Route::Api) {
+            // The portal is reached by its session alone: many take HTTP Basic on any page.
+            session.req_header_mut().remove_header(&header::AUTHORIZATION);
+        }
+        Ok(false)
+    }
+
+    /// What is put into the page that answers this request, if a page does.
+    pub(super) fn insertion(
+        &self,
+        head: &RequestHeader,
+        route: &Route<'_>,
+        ctx: &Exchange,
+    ) -> Option<Insertion> {
+        let admitted = ctx.admitted.as_ref();
+        match (route, admitted.map(|admitted| admitted.standing)) {
+            (Route::LoginPage, _) => Some(Insertion::Message { prefill: true }),
+            (Route::Portal | Route::Challenge, Some(Standing::Full { notice: true })) => {
+                let tenant = admitted.map(|admitted| admitted.session.record().login.tenant())?;
+                let schedule = self.services.policies.rollout.schedule(tenant);
+                let days_left = schedule.days_left(self.services.clock.now());
+                Some(Insertion::Notice { days_left })
+            }
+            (Route::Portal, Some(Standing::Full { notice: false })) => {
+                cookies::find(answer::cookie_fields(head), own_cookies::FLASH)
+                    .map(|_| Insertion::Message { prefill: false })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether an API request of a portal script carries the PBX's own bearer of the session's
+    /// account (R-F5).
+    pub(super) async fn bearer_is_own(&self, session: &Session, ctx: &Exchange) -> bool {
+        let bearer = session
+            .req_header()
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        match (bearer, ctx.session()) {
+            (Some(token), Some(live)) => {
+                super::bearer::owner(token, &self.profile).as_ref() == Some(&live.record().login)
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Step 6, and every refusal: what is answered without the PBX's leg.
+
+use bytes::Bytes;
+use http::{Method, header};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use super::exchange::Exchange;
+use super::intercept::{self, Landing, Sender};
+use super::pipeline::Pipeline;
+use super::route::Route;
+use super::{client_kind, cookies, entry, next_page, respond};
+use crate::flows::Outage;
+use crate::web::ErrorKind;
+use crate::web::notice::Message;
+
+/// Largest body of a request that we answer ourselves, in bytes.
+const OWN_BODY: usize = 64 * 1024;
+
+impl Pipeline {
+    pub(super) async fn own_page(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+        route: &Route<'_>,
+    ) -> pingora::Result<bool> {
+        if matches!(route, Route::ChangePassword) {
+            return self.to_own(session, ctx, "security").await;
+        }
+        let Some(body) = self.own_body(session, ctx).await? else { return Ok(true) };
+        if let Some(live) = ctx.session() {
+            live.touch(self.services.clock.now());
+        }
+        let sender = self.sender(session, ctx);
+        let head = session.req_header();
+        let head = (head.method.clone(), head.uri.clone(), head.headers.clone());
+        let response = intercept::own_page::answer(&self.pages, &sender, head, body).await;
+        respond::write(session, response).await?;
+        Ok(true)
+    }
+
+    pub(super) async fn log_in(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+        route: &Route<'_>,
+    ) -> pingora::Result<bool> {
+        let Route::Login(endpoint) = route else { return Ok(false) };
+        if !from_own_pages(session.req_header()) {
+            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
+        }
+        let Some(body) = self.own_body(session, ctx).await? else { return Ok(true) };
+        let sender = self.sender(session, ctx);
+        let head = session.req_header();
+        let post = intercept::login::LoginPost {
+            endpoint,
+            headers: &head.headers,
+            query: head.uri.query(),
+            body,
+        };
+        let places = intercept::login::LoginPlaces {
+            landing: Landing { home: &self.settings.home, prefix: &self.settings.prefix },
+            login_page: self.profile.login_page(),
+            notices: self.pages.notices(),
+        };
+        let answered =
+            intercept::login::answer(&self.services, &self.profile, &sender, &post, &places).await;
+        match answered {
+            Ok(response) => {
+                respond::write(session, response).await?;
+                Ok(true)
+            }
+            Err(intercept::login::NotJudged::Shape(shape)) => {
+                tracing::info!(client = %ctx.client, why = shape.why, "login refused by its shape");
+                let kind = match shape.status {
+                    415 => ErrorKind::UnsupportedMediaType,
+                    _ => ErrorKind::BadRequest,
+                };
+                self.refuse(session, ctx, kind).await
+            }
+            Err(intercept::login::NotJudged::Outage(outage)) => {
+                self.outage(session, ctx, &outage).await
+            }
+        }
+    }
+
+    pub(super) async fn sign_out(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+    ) -> pingora::Result<bool> {
+        let head = session.req_header();
+        if ctx.admitted.is_some() && !from_own_pages(head) {
+            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
+        }
+        let sender = self.sender(session, ctx);
+        let headers = head.headers.clone();
+        let login_page = self.profile.login_page();
+        match intercept::sign_out::answer(&self.services, &sender, &headers, login_page).await {
+            Ok(response) => {
+                respond::write(session, response).await?;
+                Ok(true)
+            }
+            Err(outage) => self.outage(session, ctx, &outage).await,
+        }
+    }
+
+    /// Nobody in particular wants a page of the portal: log in first. The page is remembered for
+    /// navigations; scripts get 401.
+    pub(super) async fn to_login(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+    ) -> pingora::Result<bool> {
+        let head = session.req_header();
+        if !ctx.wants_page() {
+            return self.refuse(session, ctx, ErrorKind::SignedOut).await;
+        }
+        let has_credentials = head.uri.query().is_some_and(|query| self.scan.query(query));
+        let remembered = head
+            .uri
+            .path_and_query()
+            .filter(|_| head.method == Method::GET && !has_credentials)
+            .and_then(|wanted| next_page::remember(wanted.as_str()));
+        let mut cookies: Vec<_> = remembered.map(String::into_bytes).into_iter().collect();
+        if intercept::sign_out::presents_session(&head.headers) {
+            let ended = intercept::say(&self.services, Message::SessionEnded);
+            cookies.extend([ended, cookies::clear_own(cookies::SESSION).into_bytes()]);
+        }
+        let place = self.profile.login_page().to_owned();
+        self.send_to(session, ctx, &place, cookies).await
+    }
+
+    pub(super) async fn to_own(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+        page: &str,
+    ) -> pingora::Result<bool> {
+        if !ctx.wants_page() {
+            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
+        }
+        let place = format!("{}/{page}", self.settings.prefix);
+        self.send_to(session, ctx, &place, Vec::new()).await
+    }
+
+    pub(super) async fn send_to(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+        place: &str,
+        cookies: Vec<Vec<u8>>,
+    ) -> pingora::Result<bool> {
+        if !ctx.wants_page() {
+            return self.refuse(session, ctx, ErrorKind::SignedOut).await;
+        }
+        respond::write(session, intercept::see_other(place, cookies)).await?;
+        Ok(true)
+    }
+
+    /// A bounded body of a request that we answer; `None` when it was answered with 413.
+    pub(super) async fn own_body(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+    ) -> pingora::Result<Option<Bytes>> {
+        match respond::read_body(session, OWN_BODY, self.settings.body_stall).await? {
+            respond::BodyRead::Complete(body) => Ok(Some(body)),
+            respond::BodyRead::TooLarge => {
+                session.set_keepalive(None);
+                self.refuse(session, ctx, ErrorKind::TooLarge).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) async fn refuse(
+        &self,
+        session: &mut Session,
+        ctx: &Exchange,
+        kind: ErrorKind,
+    ) -> pingora::Result<bool> {
+        let json = !ctx.wants_page();
+        respond::write(session, self.pages.error(kind, json)).await?;
+        Ok(true)
+    }
+
+    pub(super) async fn outage(
+        &self,
+        session: &mut Session,
+        ctx: &Exchange,
+        outage: &Outage,
+    ) -> pingora::Result<bool> {
+        tracing::error!(client = %ctx.client, error = %outage, "a request could not be judged");
+        self.refuse(session, ctx, ErrorKind::from(outage)).await
+    }
+
+    pub(super) fn sender(&self, session: &Session, ctx: &Exchange) -> Sender {
+        let head = session.req_header();
+        let user_agent = head.headers.get(header::USER_AGENT);
+        Sender {
+            client: ctx.client,
+            user_agent: user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned(),
+            host: entry::host(head).to_owned(),
+            wants_page: ctx.wants_page(),
+            session: ctx.session().cloned(),
+            standing: ctx.admitted.as_ref().map(|admitted| admitted.standing),
+        }
+    }
+}
+
+/// Whether a login or sign-out may be believed to be wanted by the portal's own pages.
+fn from_own_pages(head: &RequestHeader) -> bool {
+    client_kind::same_origin(&head.headers, entry::host(head))
+}

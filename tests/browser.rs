@@ -3,7 +3,8 @@
 
 use std::process::Stdio;
 
-use passgate::demo::portal::Failure;
+use passgate::demo::people::{SamplePerson, SampleState, sample_people};
+use passgate::demo::portal::{Failure, MFA_CODE};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -382,6 +383,51 @@ async fn the_demo_can_be_clicked_through() {
     assert!(message.contains("no longer opens the portal"), "{message}");
     log_in(&browser, alice, PASSWORD).await;
     browser.arrives("/portal/home").await;
+}
+
+/// R-G7: everybody whom the demo's page lists gets what it says for the warn phase, and every link
+/// of the page leads somewhere.
+#[tokio::test]
+async fn everybody_of_the_demo_gets_what_the_page_says() {
+    let demo = Demo::start().await;
+    let browser = Browser::start(&demo.start).await;
+    for person in sample_people() {
+        browser.open(&demo.portal).await;
+        log_in(&browser, &person.login, person.password().unwrap_or(&person.pin)).await;
+        if person.state == SampleState::Locked {
+            let message = browser.text("#passgate-message").await;
+            assert!(message.contains("Too many attempts. Wait 1"), "{}: {message}", person.name);
+            browser.open(&demo.start).await;
+            browser.follow("button[value='+15m']").await;
+            browser.open(&demo.portal).await;
+            log_in(&browser, &person.login, &person.pin).await;
+        }
+        if person.state == SampleState::SecondFactor {
+            browser.arrives("/portal/login/mfa/1").await;
+            browser.fill("#LoginPasscode", MFA_CODE).await;
+            browser.follow("#LoginMfaForm input[type=submit]").await;
+        }
+        is_home_of(&browser, &person).await;
+        browser.follow("#logout-link").await;
+        browser.arrives("/portal/login").await;
+    }
+
+    browser.open(&demo.start).await;
+    let links = "return [...document.querySelectorAll('a[href]')].map(a => a.href).join(' ')";
+    let links = browser.script(links).await;
+    assert!(links.split(' ').count() >= 8, "{links}");
+    for link in links.split(' ') {
+        browser.open(link).await;
+        let status = "return performance.getEntriesByType('navigation')[0].responseStatus";
+        assert_eq!(browser.script(status).await, "200", "{link}");
+    }
+}
+
+async fn is_home_of(browser: &Browser, person: &SamplePerson) {
+    browser.arrives("/portal/home").await;
+    let who = browser.text("#user-toolbar .who").await;
+    assert!(who.contains(&person.name), "{} is shown {who}", person.name);
+    assert_eq!(browser.has("#passgate-notice").await, person.password().is_none(), "{who}");
 }
 
 /// A running demo.

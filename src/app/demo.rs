@@ -25,10 +25,13 @@ use crate::ports::Clock;
 /// What may be chosen.
 #[derive(Debug, Clone, Default)]
 pub struct DemoOptions {
+    /// How this program was called, for the commands that the pages show.
+    pub program: String,
     /// Where the demo keeps its data; `None`: a folder of its own among the temporary files. The
     /// accounts are made anew at each start, the certificate stays.
     pub data_dir: Option<PathBuf>,
-    /// Port of the start page; `None`: 8080, or any free one.
+    /// Port of the start page; `None`: 8080, or any free one. With 0 everything else, too, listens
+    /// on any free port instead of its usual one.
     pub port: Option<u16>,
 }
 
@@ -93,7 +96,11 @@ pub async fn demo(
                 portal: pbx.url(),
                 admin: shown.admin.clone(),
                 certificate_sha256: places::fingerprint(&data_dir),
-                config: Some(shown.config.display().to_string()),
+                command: format!(
+                    "{} accounts list --config {}",
+                    options.program,
+                    shown.config.display()
+                ),
             },
             controls(&clock, rollout),
         );

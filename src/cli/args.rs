@@ -78,7 +78,7 @@ pub(super) struct RunArguments {
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// Port of the start page; 8080, or any free one
+    /// Port of the start page; 8080, or any free one. 0: any free port for everything
     #[arg(long)]
     pub port: Option<u16>,
     /// Where the demo keeps its data

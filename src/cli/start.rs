@@ -79,7 +79,12 @@ fn clock_at(moment: Timestamp) -> ClockChoice {
 pub(super) fn demo(arguments: &DemoArguments, json: bool) -> Result<ExitCode, Failure> {
     let log = LogOptions { level: arguments.log.clone(), access: false, ..LogOptions::default() };
     let _log = log::init(&log).map_err(failed)?;
-    let options = DemoOptions { data_dir: arguments.data_dir.clone(), port: arguments.port };
+    let program = std::env::args().next().unwrap_or_else(|| "passgate".to_owned());
+    let options = DemoOptions {
+        program: program.clone(),
+        data_dir: arguments.data_dir.clone(),
+        port: arguments.port,
+    };
     let announce = move |places: &DemoPlaces| {
         let text = if json {
             serde_json::json!({
@@ -97,7 +102,8 @@ pub(super) fn demo(arguments: &DemoArguments, json: bool) -> Result<ExitCode, Fa
                  \x20 The portal:   {}\n\
                  \x20               your browser warns once: the certificate is made on this machine\n\
                  \x20 Try first:    1001@abc-company.11111.service with the PIN on the start page\n\n\
-                 \x20 Operators:    {}/metrics   and   passgate accounts list --config {}\n\n\
+                 \x20 Operators:    {}/metrics\n\
+                 \x20               {program} accounts list --config {}\n\n\
                  \x20 Ctrl-C ends it.\n",
                 places.start,
                 places.portal,

@@ -43,8 +43,8 @@ pub struct Addresses {
     pub admin: String,
     /// SHA-256 of the self-made certificate, in hexadecimal digits and colons, to compare.
     pub certificate_sha256: Option<String>,
-    /// The configuration file for use with `passgate … --config`.
-    pub config: Option<String>,
+    /// The command line that lists the accounts.
+    pub command: String,
 }
 
 /// A function that takes the demo's clock to a moment.
@@ -172,8 +172,8 @@ async fn start(State(shared): State<Arc<Shared>>) -> Response {
             }
         })
         .collect();
-    let Addresses { gateway, portal, admin, certificate_sha256, config } = addresses.clone();
-    let addresses = context! { gateway, portal, admin, certificate_sha256, config };
+    let Addresses { gateway, portal, admin, certificate_sha256, command } = addresses.clone();
+    let addresses = context! { gateway, portal, admin, certificate_sha256, command };
     shared.page("start.html", context! { date, time, phase, steps, people, addresses })
 }
 
@@ -322,7 +322,7 @@ mod tests {
             portal: "http://localhost:9080".into(),
             admin: "http://localhost:9180".into(),
             certificate_sha256: Some("AB:CD:EF".into()),
-            config: Some("/tmp/demo/passgate.toml".into()),
+            command: "passgate accounts list --config /tmp/demo/passgate.toml".into(),
         };
         DemoSite::new(addresses, controls)
     }

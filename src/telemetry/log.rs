@@ -83,6 +83,10 @@ const QUIET: [&str; 12] = [
     "sqlx",
 ];
 
+/// The engine's errors about connections that clients break off, which any browser does: the access
+/// log and the metrics tell of requests.
+const OF_CLIENTS: &str = "pingora_core::apps";
+
 fn filter(options: &LogOptions) -> Result<Targets, LogError> {
     let bad = || LogError::Level(options.level.clone());
     let asked: Targets = options.level.parse().map_err(|_| bad())?;
@@ -91,6 +95,7 @@ fn filter(options: &LogOptions) -> Result<Targets, LogError> {
     for target in QUIET {
         filter = filter.with_target(target, everything.min(LevelFilter::WARN));
     }
+    filter = filter.with_target(OF_CLIENTS, LevelFilter::OFF);
     if !options.access {
         filter = filter.with_target(super::access::TARGET, LevelFilter::OFF);
     }
@@ -155,10 +160,12 @@ pub(super) mod tests {
                 tracing::info!(target: "pingora_core::server", "chatter");
                 tracing::warn!(target: "pingora_core::server", "trouble");
                 tracing::info!(target: "passgate::app", "ours");
+                tracing::error!(target: "pingora_core::apps", "a client went away");
             })
         };
         let usual = said("info");
         assert!(!usual.contains("chatter") && usual.contains("trouble") && usual.contains("ours"));
+        assert!(!usual.contains("went away"));
         assert!(said("info,pingora_core=debug").contains("chatter"));
         assert_eq!(said("off"), "");
     }

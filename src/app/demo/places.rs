@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixStream};
 
 use super::DemoOptions;
 use crate::app::StartError;
@@ -28,14 +28,26 @@ pub(super) async fn prepare(options: &DemoOptions) -> Result<Prepared, StartErro
     let folder =
         options.data_dir.clone().unwrap_or_else(|| std::env::temp_dir().join("passgate-demo"));
     std::fs::create_dir_all(&folder).map_err(wrong)?;
+    if UnixStream::connect(folder.join("data/admin.sock")).await.is_ok() {
+        let what = format!(
+            "a demo is already running with its data in {}; end it first, or choose another \
+             folder with --data-dir",
+            folder.display()
+        );
+        return Err(StartError::of("demo")(&what));
+    }
     forget_accounts(&folder.join("data")).map_err(wrong)?;
     let start = match options.port {
         Some(port) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(wrong)?,
         None => near(START).await.map_err(wrong)?,
     };
-    let portal = near(PORTAL).await.map_err(wrong)?;
+    let [portal, https] = match options.port {
+        Some(0) => [0, 0],
+        _ => [PORTAL, HTTPS],
+    };
+    let portal = near(portal).await.map_err(wrong)?;
     // The gateway binds its address itself; this only finds out whether it can.
-    let https = near(HTTPS).await.and_then(|free| free.local_addr()).map_err(wrong)?;
+    let https = near(https).await.and_then(|free| free.local_addr()).map_err(wrong)?;
     Ok(Prepared { folder, start, portal, https })
 }
 

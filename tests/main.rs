@@ -16,6 +16,7 @@ mod bypass;
 mod framing;
 mod lockout;
 mod login;
+mod notice;
 mod password;
 mod sessions;
 mod sign_out;

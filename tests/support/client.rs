@@ -116,13 +116,16 @@ impl Client {
 
     /// As a script of the page asks.
     pub async fn fetch(&self, path: &str) -> Answer {
-        let request = self
-            .plain_request(Method::GET, path)
+        self.send(self.as_script(path)).await
+    }
+
+    /// The request of [`Self::fetch`].
+    pub fn as_script(&self, path: &str) -> RequestBuilder {
+        self.plain_request(Method::GET, path)
             .header("accept", "*/*")
             .header("x-requested-with", "XMLHttpRequest")
             .header("sec-fetch-mode", "cors")
-            .header("sec-fetch-dest", "empty");
-        self.send(request).await
+            .header("sec-fetch-dest", "empty")
     }
 
     /// The portal's own login form, filled in and sent.

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod admin;
 mod architecture;
 mod browser;
 mod bypass;

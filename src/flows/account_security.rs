@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::login::{check_password, keep_pin, stored_pin, wait_for_floor};
 use super::opening::{Opened, Opening};
+use super::pbx::{Asker, PinVerdict};
 use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key};
@@ -16,9 +17,7 @@ use crate::domain::login_decision::Check;
 use crate::domain::password_policy::{PasswordContext, PasswordProblem};
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith};
-use crate::ports::{
-    AccountChange, PortalAnswer, PortalLogin, PortalSession, Reserved, SecurityEvent, Unavailable,
-};
+use crate::ports::{AccountChange, PortalSession, Reserved, SecurityEvent, Unavailable};
 
 /// What the form said.
 #[derive(Debug, Clone)]
@@ -162,15 +161,15 @@ async fn prove(
         return Ok(Check::PinRefused);
     }
     // The PIN may have been changed by phone since it was taken into the vault.
-    match pbx_login(services, account, form).await? {
-        PortalAnswer::Accepted(pbx) => {
-            leave(services, form, pbx).await;
+    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    match services.try_pin(&account.login, &form.current, &[], asker).await? {
+        PinVerdict::Accepted(pbx) => {
+            services.leave(&pbx, asker).await;
             keep_pin(services, account.id, &form.current).await?;
             Ok(Check::PinAccepted)
         }
-        PortalAnswer::Refused => Ok(Check::PinRefused),
-        PortalAnswer::Challenge(_) => Ok(Check::PinChallenged),
-        PortalAnswer::Unknown { detail } => Err(Outage::Pbx(Unavailable::new("pbx", detail))),
+        PinVerdict::Refused => Ok(Check::PinRefused),
+        PinVerdict::Challenged(_) => Ok(Check::PinChallenged),
     }
 }
 
@@ -201,30 +200,6 @@ async fn save(
     let opened = services.open_session(&account, pbx, how).await?;
     record(services, form, &account, "ok");
     Ok(PasswordOutcome::Saved { opened: Box::new(opened), first })
-}
-
-async fn pbx_login(
-    services: &Services,
-    account: &Account,
-    form: &PasswordForm,
-) -> Result<PortalAnswer, Outage> {
-    let request = PortalLogin {
-        login: &account.login,
-        pin: &form.current,
-        carried: &[],
-        user_agent: &form.user_agent,
-        client: form.client,
-        host: &form.host,
-        server: None,
-    };
-    services.portal.log_in(request).await.map_err(Outage::Pbx)
-}
-
-async fn leave(services: &Services, form: &PasswordForm, pbx: PortalSession) {
-    let signed_out = services.portal.sign_out(&pbx.jar, pbx.server, &form.user_agent, &form.host);
-    if let Err(error) = signed_out.await {
-        tracing::warn!(%error, "a PBX session that nobody uses was left open");
-    }
 }
 
 fn record(services: &Services, form: &PasswordForm, account: &Account, result: &'static str) {

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 
 use super::login::{keep_pin, wait_for_floor};
 use super::opening::{Opened, Opening};
+use super::pbx::{Asker, PinVerdict};
 use super::{Outage, Services};
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key};
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith, Progress};
-use crate::ports::{PortalAnswer, PortalLogin, Reserved, SecurityEvent, Unavailable};
+use crate::ports::{PortalSession, Reserved, SecurityEvent};
 
 /// What the form said.
 #[derive(Debug, Clone)]
@@ -101,23 +102,15 @@ async fn judged(services: &Services, form: &PinForm) -> Result<PinOutcome, Outag
 async fn ask_pbx(
     services: &Services,
     form: &PinForm,
-) -> Result<Option<(crate::ports::PortalSession, Progress)>, Outage> {
+) -> Result<Option<(PortalSession, Progress)>, Outage> {
     if !services.portal.looks_like_pin(&form.pin) {
         return Ok(None);
     }
-    let login = PortalLogin {
-        login: &form.session.record().login,
-        pin: &form.pin,
-        carried: &[],
-        user_agent: &form.user_agent,
-        client: form.client,
-        host: &form.host,
-        server: None,
-    };
-    match services.portal.log_in(login).await.map_err(Outage::Pbx)? {
-        PortalAnswer::Accepted(pbx) => Ok(Some((pbx, Progress::Complete))),
-        PortalAnswer::Challenge(pbx) => Ok(Some((pbx, Progress::Challenge))),
-        PortalAnswer::Refused => Ok(None),
-        PortalAnswer::Unknown { detail } => Err(Outage::Pbx(Unavailable::new("pbx", detail))),
+    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let login = &form.session.record().login;
+    match services.try_pin(login, &form.pin, &[], asker).await? {
+        PinVerdict::Accepted(pbx) => Ok(Some((pbx, Progress::Complete))),
+        PinVerdict::Challenged(pbx) => Ok(Some((pbx, Progress::Challenge))),
+        PinVerdict::Refused => Ok(None),
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::opening::{Opened, Opening};
+use super::pbx::{Asker, PinVerdict};
 use super::{Outage, Services};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockScope, address_key};
@@ -17,8 +18,7 @@ use crate::domain::login_name::{LoginName, fold};
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith, Progress};
 use crate::ports::{
-    AccountChange, Created, PortalAnswer, PortalLogin, PortalSession, Reserved, SecurityEvent,
-    Unavailable, Verified,
+    AccountChange, Created, PortalSession, Reserved, SecurityEvent, Unavailable, Verified,
 };
 
 /// A login as some door understood it. The client's bytes end here: what goes to the PBX is
@@ -154,7 +154,9 @@ async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result
             open_with_pin(services, attempt, login, account, pbx, Progress::Challenge).await
         }
         (Decision::TooLate, _, pbx) => {
-            leave(services, attempt, pbx).await;
+            if let Some(pbx) = pbx {
+                services.leave(&pbx, asker(attempt)).await;
+            }
             Ok(Verdict::TooLate)
         }
         (Decision::RefuseFormer, _, _) => Ok(Verdict::Refused {
@@ -203,11 +205,11 @@ async fn try_pin(
     if !services.portal.looks_like_pin(&attempt.secret) {
         return Ok((Check::PinRefused, None));
     }
-    match pbx_login(services, attempt, login, &attempt.secret).await? {
-        PortalAnswer::Accepted(pbx) => Ok((Check::PinAccepted, Some(pbx))),
-        PortalAnswer::Challenge(pbx) => Ok((Check::PinChallenged, Some(pbx))),
-        PortalAnswer::Refused => Ok((Check::PinRefused, None)),
-        PortalAnswer::Unknown { detail } => Err(Outage::Pbx(Unavailable::new("pbx", detail))),
+    let carried = &attempt.carried;
+    match services.try_pin(login, &attempt.secret, carried, asker(attempt)).await? {
+        PinVerdict::Accepted(pbx) => Ok((Check::PinAccepted, Some(pbx))),
+        PinVerdict::Challenged(pbx) => Ok((Check::PinChallenged, Some(pbx))),
+        PinVerdict::Refused => Ok((Check::PinRefused, None)),
     }
 }
 
@@ -224,18 +226,18 @@ async fn replay(
     };
     let (progress, pbx) = match pin {
         None => (Progress::PinNeeded, PortalSession::none()),
-        Some(pin) => match pbx_login(services, attempt, &account.login, &pin).await? {
-            PortalAnswer::Accepted(pbx) => (Progress::Complete, pbx),
-            PortalAnswer::Challenge(pbx) => (Progress::Challenge, pbx),
-            PortalAnswer::Refused => {
-                services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
-                record(services, attempt, "pin_drift", "pin_refused");
-                (Progress::PinNeeded, PortalSession::none())
+        Some(pin) => {
+            let carried = &attempt.carried;
+            match services.try_pin(&account.login, &pin, carried, asker(attempt)).await? {
+                PinVerdict::Accepted(pbx) => (Progress::Complete, pbx),
+                PinVerdict::Challenged(pbx) => (Progress::Challenge, pbx),
+                PinVerdict::Refused => {
+                    services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
+                    record(services, attempt, "pin_drift", "pin_refused");
+                    (Progress::PinNeeded, PortalSession::none())
+                }
             }
-            PortalAnswer::Unknown { detail } => {
-                return Err(Outage::Pbx(Unavailable::new("pbx", detail)));
-            }
-        },
+        }
     };
     open(services, attempt, account, pbx, ObtainedWith::Password, progress).await
 }
@@ -329,33 +331,8 @@ fn pin_purpose(account: AccountId) -> String {
     format!("pin:{account}")
 }
 
-async fn pbx_login(
-    services: &Services,
-    attempt: &LoginAttempt,
-    login: &LoginName,
-    pin: &Secret,
-) -> Result<PortalAnswer, Outage> {
-    let request = PortalLogin {
-        login,
-        pin,
-        carried: &attempt.carried,
-        user_agent: &attempt.user_agent,
-        client: attempt.client,
-        host: &attempt.host,
-        server: None,
-    };
-    services.portal.log_in(request).await.map_err(Outage::Pbx)
-}
-
-/// Signs out of a PBX session that nobody will use. Best effort: the PBX ends it by itself.
-async fn leave(services: &Services, attempt: &LoginAttempt, pbx: Option<PortalSession>) {
-    if let Some(pbx) = pbx {
-        let signed_out =
-            services.portal.sign_out(&pbx.jar, pbx.server, &attempt.user_agent, &attempt.host);
-        if let Err(error) = signed_out.await {
-            tracing::warn!(%error, "a PBX session that nobody uses was left open");
-        }
-    }
+fn asker(attempt: &LoginAttempt) -> Asker<'_> {
+    Asker { client: attempt.client, user_agent: &attempt.user_agent, host: &attempt.host }
 }
 
 fn subject(services: &Services, attempt: &LoginAttempt) -> AttemptSubject {

@@ -7,6 +7,7 @@ pub mod challenge;
 pub mod current_pin;
 pub mod login;
 mod opening;
+mod pbx;
 pub mod sign_out;
 pub mod sweep;
 

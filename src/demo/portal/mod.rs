@@ -2,7 +2,7 @@
 //!
 //! It is a stage set for the real thing. It knows nothing of Passgate, imports nothing from it, and
 //! is as careless as the portals it stands for: it takes credentials from almost anywhere (see
-//! [`fields`] and [`paths`]), so that a proxy that is careless, too, really lets somebody past with
+//! `fields` and `paths`), so that a proxy that is careless, too, really lets somebody past with
 //! a PIN. Everything that reaches it is recorded, and it can be told to fail; the demo and the
 //! integration tests rely on both.
 

@@ -30,7 +30,7 @@ pub struct RecordedRequest {
     pub method: String,
     /// The path as sent, without the query.
     pub path: String,
-    /// The path as the portal understood it (see [`super::paths`]).
+    /// The path as the portal understood it (see `paths.rs`).
     pub understood_path: String,
     /// The query as sent.
     pub query: Option<String>,

@@ -19,6 +19,7 @@ mod lockout;
 mod login;
 mod notice;
 mod password;
+mod secrets;
 mod sessions;
 mod sign_out;
 mod streaming;

@@ -338,10 +338,12 @@ fn asker(attempt: &LoginAttempt) -> Asker<'_> {
 fn subject(services: &Services, attempt: &LoginAttempt) -> AttemptSubject {
     let name = match &attempt.login {
         Some(login) => login.to_string(),
+        // Counted like any other name, but perhaps it is a password in the wrong field: nobody who
+        // reads the store may learn it.
         None => {
-            let mut folded = fold(&attempt.typed);
-            folded.truncate(folded.floor_char_boundary(255));
-            folded
+            let typed = fold(&attempt.typed);
+            let fingerprint = services.vault.fingerprint("typed name", typed.as_bytes());
+            format!("#{}", Uuid::from_bytes(fingerprint).simple())
         }
     };
     let device = attempt
@@ -357,7 +359,8 @@ fn subject(services: &Services, attempt: &LoginAttempt) -> AttemptSubject {
 }
 
 fn record(services: &Services, attempt: &LoginAttempt, event: &'static str, result: &'static str) {
-    let login = attempt.login.as_ref().map_or_else(|| attempt.typed.clone(), ToString::to_string);
+    // What is no login name may be a password in the wrong field: it is not written down.
+    let login = attempt.login.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     services.audit.record(SecurityEvent {
         event,
         channel: attempt.channel,

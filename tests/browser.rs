@@ -356,7 +356,7 @@ async fn the_demo_can_be_clicked_through() {
     browser.look(Screen::Desktop, Scheme::Light).await;
 
     let alice = "1001@abc-company.11111.service";
-    browser.follow("a.button").await;
+    browser.open(&browser.attribute("a.button", "href").await).await;
     browser.arrives("/portal/login").await;
     log_in(&browser, alice, "48271").await;
     browser.arrives("/portal/home").await;
@@ -374,6 +374,9 @@ async fn the_demo_can_be_clicked_through() {
     browser.fill("#confirm", PASSWORD).await;
     browser.follow("form[data-check] button.main").await;
     browser.arrives("/portal/home").await;
+    let done = browser.text("#passgate-message").await;
+    assert!(done.contains("Saved."), "{done}");
+    browser.pictures("force-done", &[Scheme::Light]).await;
 
     browser.open(&demo.start).await;
     browser.follow("button[value=reject]").await;

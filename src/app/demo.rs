@@ -58,7 +58,7 @@ pub async fn demo(
 
     let portal_options = Options {
         controls: true,
-        poll_every: std::time::Duration::from_secs(20),
+        poll_every: std::time::Duration::from_secs(5),
         ..Options::default()
     };
     let pbx = LegacyPortal::start(prepared.portal, portal_options).await;

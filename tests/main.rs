@@ -14,6 +14,7 @@ mod admin;
 mod architecture;
 mod browser;
 mod bypass;
+mod forwarding;
 mod framing;
 mod lockout;
 mod login;

@@ -1,8 +1,8 @@
 //! Steps 8 and 9: what the client gets to see of the PBX's answer, and the record of it.
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{self, HeaderValue};
+use http::{StatusCode, Version};
 use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -42,6 +42,7 @@ pub(super) async fn header(
         ctx.watch = Some(Watch::new(live, connection));
     }
     insertion::begin(pipeline, session, head, ctx)?;
+    end_with_connection(session, head);
     if ctx.jar.is_some() {
         keep_private(head)?;
     }
@@ -258,6 +259,18 @@ async fn judge_challenge(
         head.insert_header(header::LOCATION, place)?;
     }
     Ok(())
+}
+
+/// Clients of HTTP/1.0 do not know chunks (RFC 9112 §6.1): an answer whose length is not known
+/// ends with the connection.
+fn end_with_connection(session: &mut Session, head: &mut ResponseHeader) {
+    if session.req_header().version >= Version::HTTP_11 {
+        return;
+    }
+    head.remove_header(&header::TRANSFER_ENCODING);
+    if !head.headers.contains_key(header::CONTENT_LENGTH) {
+        session.set_keepalive(None);
+    }
 }
 
 /// Answers of a session are never for shared caches.

@@ -64,7 +64,7 @@ pub(super) fn begin(
         head.remove_header(name);
     }
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    if request.version < Version::HTTP_2 {
+    if request.version == Version::HTTP_11 {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     ctx.injector = Some(Mutex::new(Injector::new(plan, coding)));

@@ -1,7 +1,7 @@
 //! Step 6, and every refusal: what is answered without the PBX's leg.
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::{Method, Response, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
@@ -35,7 +35,7 @@ impl Pipeline {
         let head = session.req_header();
         let head = (head.method.clone(), head.uri.clone(), head.headers.clone());
         let response = intercept::own_page::answer(&self.pages, &sender, head, body).await;
-        respond::write(session, response).await?;
+        self.write(session, response).await?;
         Ok(true)
     }
 
@@ -67,7 +67,7 @@ impl Pipeline {
             intercept::login::answer(&self.services, &self.profile, &sender, &post, &places).await;
         match answered {
             Ok(response) => {
-                respond::write(session, response).await?;
+                self.write(session, response).await?;
                 Ok(true)
             }
             Err(intercept::login::NotJudged::Shape(shape)) => {
@@ -98,7 +98,7 @@ impl Pipeline {
         let login_page = self.profile.login_page();
         match intercept::sign_out::answer(&self.services, &sender, &headers, login_page).await {
             Ok(response) => {
-                respond::write(session, response).await?;
+                self.write(session, response).await?;
                 Ok(true)
             }
             Err(outage) => self.outage(session, ctx, &outage).await,
@@ -154,7 +154,7 @@ impl Pipeline {
         if !ctx.wants_page() {
             return self.refuse(session, ctx, ErrorKind::SignedOut).await;
         }
-        respond::write(session, intercept::see_other(place, cookies)).await?;
+        self.write(session, intercept::see_other(place, cookies)).await?;
         Ok(true)
     }
 
@@ -174,6 +174,16 @@ impl Pipeline {
         }
     }
 
+    /// The one way out for answers of our own: they carry the security headers like the PBX's.
+    async fn write(
+        &self,
+        session: &mut Session,
+        mut response: Response<Bytes>,
+    ) -> pingora::Result<()> {
+        self.settings.security_headers.apply(response.headers_mut());
+        respond::write(session, response).await
+    }
+
     pub(super) async fn refuse(
         &self,
         session: &mut Session,
@@ -181,7 +191,7 @@ impl Pipeline {
         kind: ErrorKind,
     ) -> pingora::Result<bool> {
         let json = !ctx.wants_page();
-        respond::write(session, self.pages.error(kind, json)).await?;
+        self.write(session, self.pages.error(kind, json)).await?;
         Ok(true)
     }
 

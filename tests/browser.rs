@@ -66,7 +66,7 @@ async fn from_the_pin_to_a_portal_password() {
 
     browser.follow("#passgate-notice a").await;
     browser.arrives("/account/security").await;
-    browser.pictures("security-first", &THEMES).await;
+    browser.pictures("security", &THEMES).await;
     browser.fill("#current_password", &alice.pin).await;
     browser.fill("#password", PASSWORD).await;
     browser.fill("#confirm", PASSWORD).await;
@@ -103,6 +103,38 @@ async fn from_the_pin_to_a_portal_password() {
     browser.shows("#mailbox-open").await;
 
     assert!(pbx.tried().iter().all(|(secret, _)| *secret == alice.pin), "{:?}", pbx.tried());
+}
+
+/// R-D5, R-C8: a portal password is changed with the current one; a wrong one changes nothing, and
+/// the user stays signed in.
+#[tokio::test]
+async fn a_portal_password_is_changed_at_will() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::start(&pbx).await;
+    let browser = Browser::start(&base(&gateway)).await;
+    let alice = alice();
+    logged_in(&browser, &alice).await;
+    let save = async |current: &str, new: &str| {
+        browser.open("/account/security").await;
+        browser.fill("#current_password", current).await;
+        browser.fill("#password", new).await;
+        browser.fill("#confirm", new).await;
+        browser.follow("form[data-check] button.main").await;
+    };
+    save(&alice.pin, PASSWORD).await;
+    assert!(browser.text(".toast").await.contains("Your portal password is set"));
+
+    save("Not-the-1-I-have", "Harbour-Lights-9").await;
+    let refused = browser.text(".alert[role=alert]").await;
+    assert!(refused.contains("The current portal password is wrong"), "{refused}");
+    save(PASSWORD, "Harbour-Lights-9").await;
+    assert!(browser.text(".toast").await.contains("Your portal password is changed"));
+
+    browser.follow(".toast a").await;
+    browser.arrives("/portal/home").await;
+    browser.follow("#logout-link").await;
+    log_in(&browser, &alice.login, "Harbour-Lights-9").await;
+    browser.arrives("/portal/home").await;
 }
 
 /// R-C3: after the login a user lands on the page that was first asked for.

@@ -161,3 +161,20 @@ async fn current_password_checks_share_the_counter() {
     assert_eq!(answer.status, 429, "{}", answer.text());
     assert_eq!(browser.get("/portal/home").await.status, 200, "the session survives the lock");
 }
+
+/// R-C5, R-G3: neither a lock nor a password just set is lost when the process is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_forgets_neither_lock_nor_password() {
+    let pbx = Pbx::start().await;
+    let mut gateway = Gateway::start(&pbx).await;
+    gateway.client().signed_in(&alice()).await.set_password(&alice().pin, PASSWORD).await;
+    for wrong in 0..5 {
+        message(&gateway, "1002@abc-company.11111.service", &format!("0000{wrong}")).await;
+    }
+    gateway.kill_and_run_again().await;
+    let locked = message(&gateway, "1002@abc-company.11111.service", "62342").await;
+    assert!(locked.contains("Too many attempts"), "{locked}");
+    assert!(message(&gateway, &alice().login, &alice().pin).await.contains("is wrong"));
+    let answer = gateway.client().log_in(&alice().login, PASSWORD).await;
+    assert_eq!(answer.location(), "/portal/home");
+}

@@ -101,8 +101,11 @@ impl Gateway {
     pub fn both_protocols(&self) -> [(&'static str, Client); 2] {
         let pem = &self.certificates.authority_pem;
         [
-            ("HTTP/1.1", Client::with(self.https, pem, |builder| builder.http1_only())),
-            ("HTTP/2", Client::with(self.https, pem, |builder| builder.http2_prior_knowledge())),
+            ("HTTP/1.1", Client::with(self.https, pem, reqwest::ClientBuilder::http1_only)),
+            (
+                "HTTP/2",
+                Client::with(self.https, pem, reqwest::ClientBuilder::http2_prior_knowledge),
+            ),
         ]
     }
 
@@ -186,7 +189,19 @@ impl Gateway {
         let (_, clock) = self.api("GET", "/api/v1/clock", Value::Null).await;
         let now = clock["now"].as_str().unwrap().to_owned();
         self.stop().await;
-        let (child, [https, http, admin]) = run(self.directory.path(), Some(&now)).await;
+        self.run_again(&now).await;
+    }
+
+    /// Kills the process (SIGKILL) and starts it anew on the same data and the same clock.
+    pub async fn kill_and_run_again(&mut self) {
+        let (_, clock) = self.api("GET", "/api/v1/clock", Value::Null).await;
+        let now = clock["now"].as_str().unwrap().to_owned();
+        self.child.kill().await.unwrap();
+        self.run_again(&now).await;
+    }
+
+    async fn run_again(&mut self, now: &str) {
+        let (child, [https, http, admin]) = run(self.directory.path(), Some(now)).await;
         (self.child, self.https, self.http, self.admin) = (child, https, http, admin);
     }
 
@@ -205,11 +220,6 @@ impl Gateway {
     /// Waits for the process's end; whether it ended well.
     pub async fn stopped(&mut self) -> bool {
         self.child.wait().await.unwrap().success()
-    }
-
-    /// Kills the process as a power failure would.
-    pub async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
     }
 
     /// Everything it has logged so far.

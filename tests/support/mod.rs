@@ -16,7 +16,7 @@ pub use browser::{Browser, Scheme, Screen, THEMES};
 pub use client::{Answer, Client};
 pub use gateway::{Gateway, Settings, passgate};
 pub use pbx::{PHASES, Pbx, Person, alice, at};
-pub use raw::{Raw, RawAnswer, tls};
+pub use raw::{Raw, RawAnswer};
 pub use scripted::Scripted;
 pub use websocket::Socket;
 

@@ -181,7 +181,7 @@ impl Raw {
 }
 
 /// A TLS client's configuration that trusts one authority.
-pub fn tls(authority_pem: &str, protocols: &[&[u8]]) -> Arc<rustls::ClientConfig> {
+fn tls(authority_pem: &str, protocols: &[&[u8]]) -> Arc<rustls::ClientConfig> {
     // Whoever is first wins; the others find the same provider there.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut roots = rustls::RootCertStore::empty();

@@ -15,6 +15,8 @@ use crate::gateway::framing::Refusal;
 const LINGER_BYTES: usize = 64 * 1024;
 /// How long we wait for it to close.
 const LINGER: Duration = Duration::from_millis(500);
+/// How long a client that was answered in full may be silent while it reads the rest.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The last words of a connection: an answer, the end of our side, and a short wait for the
 /// client's.
@@ -24,6 +26,8 @@ pub(super) struct Farewell {
     written: usize,
     stage: Stage,
     timer: Timer,
+    /// Whether the time begins anew with each sign of life.
+    patient: bool,
     drained: usize,
 }
 
@@ -50,6 +54,14 @@ impl Farewell {
         Self { stage: Stage::Closing, ..Self::new(408, b"") }
     }
 
+    /// The end of a connection on which all was said. An h2 client acknowledges what it reads
+    /// (WINDOW_UPDATE): closed with such frames unread, the socket would be reset, and the end of
+    /// its last download lost (RFC 9112 §9.6 tells the same of h1).
+    pub(super) fn in_peace() -> Self {
+        let timer = Timer::new(PATIENCE);
+        Self { stage: Stage::Closing, patient: true, timer, ..Self::new(200, b"") }
+    }
+
     /// The answer to a head that took too long.
     pub(super) fn late() -> Self {
         Self::new(408, answer::TIMEOUT)
@@ -62,7 +74,15 @@ impl Farewell {
 
     fn new(status: u16, answer: &'static [u8]) -> Self {
         let timer = Timer::new(LINGER);
-        Self { status, answer, written: 0, stage: Stage::Writing, timer, drained: 0 }
+        Self {
+            status,
+            answer,
+            written: 0,
+            stage: Stage::Writing,
+            timer,
+            patient: false,
+            drained: 0,
+        }
     }
 
     /// Ready when the connection can be dropped.
@@ -70,10 +90,12 @@ impl Farewell {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        if self.timer.poll(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
         loop {
+            // While an answered client is still taking the rest, the stream's own limit holds.
+            let is_limited = !self.patient || matches!(self.stage, Stage::Lingering);
+            if is_limited && self.timer.poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
             match self.stage {
                 Stage::Writing => {
                     let rest = &self.answer[self.written..];
@@ -99,6 +121,9 @@ impl Farewell {
                     let mut space = [0; 2048];
                     let mut rest = ReadBuf::new(&mut space);
                     ready!(Pin::new(&mut *io).poll_read(cx, &mut rest))?;
+                    if self.patient {
+                        self.timer.stop();
+                    }
                     self.drained += rest.filled().len();
                     if rest.filled().is_empty() || self.drained > LINGER_BYTES {
                         return Poll::Ready(Ok(()));

@@ -297,10 +297,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedStream<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.is_over() {
+        if this.connection.is_killed() {
             return Poll::Ready(Ok(()));
         }
-        let outcome = Pin::new(&mut this.io).poll_shutdown(cx);
+        this.farewell.get_or_insert_with(Farewell::in_peace);
+        let outcome = this.poll_farewell(cx);
         this.guard_write(cx, outcome)
     }
 }

@@ -363,3 +363,16 @@ async fn sound_requests_share_a_connection() {
     let second = connection.answer().await;
     assert_eq!(second.map(|answer| answer.status), Some(200), "{}", first.head);
 }
+
+/// Memory: what is held back of a body is little for people who are not signed in.
+#[tokio::test]
+async fn a_visitor_makes_nobody_hold_a_large_body() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::start(&pbx).await;
+    pbx.0.clear_record();
+    let mut connection = gateway.raw().await;
+    let head = "GET /portal/css/portal.css HTTP/1.1\r\nHost: localhost\r\n\
+                Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n";
+    connection.send(format!("{head}\"{}", "x".repeat(100_000))).await;
+    assert_eq!(connection.answer().await.expect("an answer").status, 413);
+}

@@ -65,6 +65,10 @@ pub(super) fn body(
     end_of_stream: bool,
     ctx: &mut Exchange,
 ) -> pingora::Result<()> {
+    if ctx.withholds_body {
+        *body = None;
+        return Ok(());
+    }
     let Some(injector) = ctx.injector.as_mut().map(Mutex::get_mut) else { return Ok(()) };
     let broken = |error: BrokenPage| {
         let mut error = Error::because(ErrorType::InternalError, "page not changed", error);
@@ -257,6 +261,12 @@ async fn judge_challenge(
     if let Some(place) = place {
         head.set_status(StatusCode::SEE_OTHER)?;
         head.insert_header(header::LOCATION, place)?;
+        // What the PBX says to somebody who is signed in is not for somebody who is not.
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::TRANSFER_ENCODING] {
+            head.remove_header(&name);
+        }
+        head.insert_header(header::CONTENT_LENGTH, "0")?;
+        ctx.withholds_body = true;
     }
     Ok(())
 }

@@ -56,6 +56,8 @@ pub struct Exchange {
     pub(super) set_cookies: Vec<HeaderValue>,
     /// The request is a step of the PBX's second question.
     pub(super) answers_challenge: bool,
+    /// The body of the PBX's answer stays here.
+    pub(super) withholds_body: bool,
     /// It was counted as in flight.
     pub(super) in_flight: bool,
 }
@@ -93,6 +95,7 @@ impl Default for Exchange {
             watch: None,
             set_cookies: Vec::new(),
             answers_challenge: false,
+            withholds_body: false,
             in_flight: false,
         }
     }

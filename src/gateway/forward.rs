@@ -16,6 +16,9 @@ use super::{answer, cookies, entry, notice, rewrite};
 /// Most that is held back of a body while its field names are looked at, in bytes.
 const HELD: usize = 1024 * 1024;
 
+/// The same for people who are not signed in: all that they may send is a choice of language.
+const HELD_OF_VISITORS: usize = 16 * 1024;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Whether the request asks for a WebSocket (RFC 6455 §4.1). Pingora forwards no other upgrade.
@@ -113,7 +116,7 @@ pub(super) fn body(
         }
         return Ok(());
     }
-    watch_over_body(session, end_of_stream, ctx);
+    watch_over_body(session, body.is_some(), end_of_stream, ctx);
     let Some(scan) = &mut ctx.scan else { return Ok(()) };
     let verdict = match body {
         Some(piece) => scan.push(piece),
@@ -134,7 +137,8 @@ pub(super) fn body(
     if scan.wants_whole_body() {
         // A form is acted upon as a whole: nothing of it goes on before all names were seen.
         if let Some(piece) = body.take() {
-            if ctx.held.len() + piece.len() > HELD {
+            let most = if ctx.jar.is_some() { HELD } else { HELD_OF_VISITORS };
+            if ctx.held.len() + piece.len() > most {
                 return Error::e_explain(ErrorType::HTTPStatus(413), "form too large");
             }
             ctx.held.extend_from_slice(&piece);
@@ -147,9 +151,10 @@ pub(super) fn body(
 }
 
 /// Pingora has no limit for a body that stalls on h2.
-fn watch_over_body(session: &Session, end_of_stream: bool, ctx: &mut Exchange) {
+fn watch_over_body(session: &Session, has_begun: bool, end_of_stream: bool, ctx: &mut Exchange) {
     let head = session.req_header();
-    if head.version != Version::HTTP_2 || matches!(head.method, Method::GET | Method::HEAD) {
+    let never_has_one = matches!(head.method, Method::GET | Method::HEAD);
+    if head.version != Version::HTTP_2 || never_has_one && !has_begun && ctx.body_watch.is_none() {
         return;
     }
     if end_of_stream {

@@ -273,7 +273,8 @@ impl ProxyHttp for Pipeline {
     ) -> Box<Error> {
         let mut error = error.more_context(format!("PBX server {}", peer._address));
         let repeatable = matches!(session.req_header().method, Method::GET | Method::HEAD);
-        if repeatable && !session.as_ref().retry_buffer_truncated() {
+        // What a body held has been looked at once; it is not looked at again.
+        if repeatable && session.as_mut().is_body_empty() {
             error.retry.decide_reuse(client_reused);
         } else {
             error.set_retry(false);

@@ -131,6 +131,12 @@ impl CachedSessions {
         session
     }
 
+    /// How often everybody who was loading a session had to look again.
+    #[cfg(test)]
+    pub(crate) fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::SeqCst)
+    }
+
     fn registered(&self, id: &SessionId) -> Option<Arc<LiveSession>> {
         self.register.lock().get(id).and_then(Weak::upgrade)
     }
@@ -146,7 +152,10 @@ impl SessionStore for CachedSessions {
         loop {
             let before = self.revocations.load(Ordering::SeqCst);
             let Some(record) = self.durable.load(id).await? else {
-                self.forget(id);
+                // Not for made-up ids: each of them would make everybody else look again.
+                if self.cache.contains_key(id) || self.registered(id).is_some() {
+                    self.forget(id);
+                }
                 return Ok(None);
             };
             let session = self.take_in(record);

@@ -8,6 +8,7 @@ use crate::adapters::key_ring::KeyRing;
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::SqliteSessions;
+use crate::domain::session::SessionId;
 use crate::ports::{AccountChange, AccountStore, Clock, SessionStore};
 
 impl World {
@@ -152,6 +153,20 @@ async fn no_load_outruns_the_end(world: World) {
     }
 }
 
+/// Whoever sends made-up cookies does not make others load their sessions again and again.
+async fn made_up_ids_disturb_nobody(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let session = world.sessions.open(world.session_of(&account)).await.unwrap();
+    let before = world.sessions.revocations();
+    assert!(world.sessions.find(&SessionId([7; 32])).await.unwrap().is_none());
+    assert_eq!(world.sessions.revocations(), before);
+
+    let neighbour = world.neighbour().await;
+    neighbour.sessions.end(&session.record().id).await.unwrap();
+    assert!(world.sessions.find(&session.record().id).await.unwrap().is_none());
+    assert!(session.has_ended(), "what is in memory ends");
+}
+
 mod cached_sqlite {
     use super::*;
 
@@ -162,5 +177,6 @@ mod cached_sqlite {
         a_session_outlives_its_place_in_the_cache,
         a_failed_flush_is_made_up_for,
         no_load_outruns_the_end,
+        made_up_ids_disturb_nobody,
     );
 }

@@ -50,6 +50,18 @@ impl LoginName {
         Self::new(extension, tenant)
     }
 
+    /// Whether the name is written in characters that every PBX and its database compare byte by
+    /// byte. Others (`ö`, zero-width characters, a dot at the end) may be equal to another user's
+    /// name there but not here: an account must not come about by such a spelling.
+    pub fn is_plain(&self) -> bool {
+        let plain = |part: &str| {
+            part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._+".contains(&byte))
+                && !part.starts_with('.')
+                && !part.ends_with('.')
+        };
+        plain(&self.extension) && plain(&self.tenant)
+    }
+
     /// The user's extension within the tenant.
     pub fn extension(&self) -> &str {
         &self.extension
@@ -89,6 +101,25 @@ mod tests {
         for typed in [" 1001@ABC-Company.11111.service ", "１００１@abc-company.11111.service"]
         {
             assert_eq!(LoginName::parse(typed).unwrap(), name, "{typed}");
+        }
+    }
+
+    /// R-A5: no second spelling of somebody's name becomes an account of its own.
+    #[test]
+    fn names_that_a_pbx_may_take_for_another_are_not_plain() {
+        for plain in ["1001@abc-company.11111.service", "anna_b.c@acme", "+15551000@acme"] {
+            assert!(LoginName::parse(plain).unwrap().is_plain(), "{plain}");
+        }
+        for odd in [
+            "1001@abc-company.11111.service.",
+            "1001@.acme",
+            "10\u{200b}01@acme",
+            "1001@acm\u{e9}",
+            "1001@acme\u{ad}",
+            "1001%@acme",
+            "1001;@acme",
+        ] {
+            assert!(!LoginName::parse(odd).unwrap().is_plain(), "{odd:?}");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::domain::login_decision::Check;
 use crate::domain::password_policy::{PasswordContext, PasswordProblem};
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith};
-use crate::ports::{AccountChange, PortalSession, Reserved, SecurityEvent, Unavailable};
+use crate::ports::{AccountChange, PortalSession, Reserved, SecurityEvent};
 
 /// What the form said.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct PasswordForm {
     pub user_agent: String,
     /// Public host name of the request.
     pub host: String,
+    /// Value of the device cookie, unopened: the browser is counted as at its logins (R-C5).
+    pub device: Option<String>,
 }
 
 /// What became of it.
@@ -89,15 +91,19 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
     if !form.new.same_as(&form.confirm) {
         return Ok(PasswordOutcome::Different);
     }
-    let problems = problems(services, &account, form)?;
+    let problems = problems(services, &account, form);
     if !problems.is_empty() {
         return Ok(PasswordOutcome::Against(problems));
     }
 
     let policy = &services.policies.lockout;
+    let device = match &form.device {
+        Some(cookie) => services.device_of(cookie, &account.login).await?,
+        None => None,
+    };
     let subject = AttemptSubject {
         name: account.login.to_string(),
-        device: None,
+        device,
         address: address_key(form.client, policy),
     };
     let now = services.clock.now();
@@ -120,30 +126,34 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
         record(services, form, &account, "bad_password");
         return Ok(PasswordOutcome::CurrentWrong);
     }
+    // Said only after the proof: else anybody at an open session could find the PIN out by asking
+    // which new passwords are refused for it.
+    if let Some(pin) = stored_pin(services, &account)? {
+        let context = PasswordContext { pin: Some(&pin), ..PasswordContext::default() };
+        let policy = services.policies.password_for(account.login.tenant());
+        let mut problems = policy.check(&form.new, &context);
+        problems.retain(|problem| *problem == PasswordProblem::IsPin);
+        if !problems.is_empty() {
+            return Ok(PasswordOutcome::Against(problems));
+        }
+    }
     save(services, form, account).await
 }
 
-fn problems(
-    services: &Services,
-    account: &Account,
-    form: &PasswordForm,
-) -> Result<Vec<PasswordProblem>, Unavailable> {
-    let pin = match account.password {
-        // The user's present credential is the PIN, whether or not the vault has it yet.
-        None => Some(form.current.clone()),
-        Some(_) => stored_pin(services, account)?,
-    };
+/// What breaks the rules, as far as it tells nothing that the form does not already hold.
+fn problems(services: &Services, account: &Account, form: &PasswordForm) -> Vec<PasswordProblem> {
     let context = PasswordContext {
         login: Some(&account.login),
         email: account.email.as_deref(),
-        pin: pin.as_ref(),
+        // Without a password the present credential is the PIN, whether the vault has it or not.
+        pin: account.password.is_none().then_some(&form.current),
     };
     let policy = services.policies.password_for(account.login.tenant());
     let mut problems = policy.check(&form.new, &context);
     if services.portal.looks_like_pin(&form.new) {
         problems.push(PasswordProblem::LooksLikePin);
     }
-    Ok(problems)
+    problems
 }
 
 async fn prove(

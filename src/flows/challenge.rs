@@ -12,7 +12,8 @@ use crate::domain::session::{LiveSession, ObtainedWith, Progress};
 use crate::ports::{PortalSession, SecurityEvent};
 
 /// Turns a challenged session into one that is logged in, under a new token. `None` when the
-/// account or the phase no longer allow it: the pending session has ended then.
+/// account or the phase no longer allow it, or the pending session ended while the PBX was judging
+/// the answer (another tab, a changed password): it has ended in any case.
 pub async fn answered(
     services: &Services,
     session: &Arc<LiveSession>,
@@ -21,8 +22,11 @@ pub async fn answered(
 ) -> Result<Option<Opened>, Outage> {
     let record = session.record();
     let account = services.accounts.by_id(record.account).await?;
-    services.sessions.end(&record.id).await?;
-    let Some(account) = account else { return Ok(None) };
+    let pending = services.sessions.end(&record.id).await?;
+    let (Some(_), Some(account)) = (pending, account) else { return Ok(None) };
+    if account.epoch != record.epoch {
+        return Ok(None);
+    }
 
     let phase = services.policies.rollout.phase(record.login.tenant(), services.clock.now());
     let check = match record.obtained_with {

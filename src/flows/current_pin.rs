@@ -61,7 +61,8 @@ pub async fn current_pin(services: &Services, form: PinForm) -> Result<PinOutcom
 async fn judged(services: &Services, form: &PinForm) -> Result<PinOutcome, Outage> {
     let record = form.session.record();
     let account = match services.accounts.by_id(record.account).await? {
-        Some(account) if !account.disabled => account,
+        // A session of an earlier password may not become one of the present.
+        Some(account) if !account.disabled && account.epoch == record.epoch => account,
         _ => return Ok(PinOutcome::Gone),
     };
     let policy = &services.policies.lockout;
@@ -77,15 +78,22 @@ async fn judged(services: &Services, form: &PinForm) -> Result<PinOutcome, Outag
         };
     let answer = ask_pbx(services, form).await;
     let settle_as = match &answer {
-        Ok(Some(_)) => AttemptOutcome::Success,
+        Ok(Some((_, Progress::Complete))) => AttemptOutcome::Success,
+        // A second question proves nothing yet.
+        Ok(Some(_)) => AttemptOutcome::NotJudged,
         Ok(None) => AttemptOutcome::Failure,
         Err(_) => AttemptOutcome::NotJudged,
     };
     services.attempts.settle(reservation, settle_as, policy, services.clock.now()).await?;
     let Some((pbx, progress)) = answer? else { return Ok(PinOutcome::Wrong) };
 
-    keep_pin(services, account.id, &form.pin).await?;
-    services.sessions.end(&record.id).await?;
+    if progress == Progress::Complete {
+        keep_pin(services, account.id, &form.pin).await?;
+    }
+    if services.sessions.end(&record.id).await?.is_none() {
+        // Ended meanwhile, or answered by another tab.
+        return Ok(PinOutcome::Gone);
+    }
     let how = Opening {
         obtained_with: ObtainedWith::Password,
         progress,
@@ -93,6 +101,10 @@ async fn judged(services: &Services, form: &PinForm) -> Result<PinOutcome, Outag
         user_agent: &form.user_agent,
     };
     let opened = services.open_session(&account, pbx, how).await?;
+    if progress == Progress::Challenge {
+        opened.session.hold_pin(form.pin.clone());
+        return Ok(PinOutcome::Opened(Box::new(opened)));
+    }
     services
         .audit
         .record(SecurityEvent::of("pin_relinked", "page", &account.login).from_client(form.client));

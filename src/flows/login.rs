@@ -83,7 +83,7 @@ pub(super) async fn wait_for_floor(begun: Instant, floor: Duration) {
 
 async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutcome, Outage> {
     let policy = &services.policies.lockout;
-    let subject = subject(services, attempt);
+    let subject = subject(services, attempt).await?;
     let reservation = match services.attempts.reserve(&subject, policy, now(services)).await? {
         Reserved::Allowed(reservation) => reservation,
         Reserved::Locked { until, scope } => {
@@ -94,6 +94,8 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
 
     let result = check_and_decide(services, attempt).await;
     let settle_as = match &result {
+        // A second question proves nothing yet: neither a failure nor a success.
+        Ok(Verdict::Opened(opened)) if is_unproved(opened) => AttemptOutcome::NotJudged,
         Ok(Verdict::Opened(_) | Verdict::TooLate) => AttemptOutcome::Success,
         Ok(Verdict::Refused { former: Some(fingerprint), .. }) => {
             AttemptOutcome::FormerSecret(*fingerprint)
@@ -105,7 +107,8 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
     match result? {
         Verdict::Opened(opened) => {
             locked?;
-            record(services, attempt, "login", "ok");
+            let result = if is_unproved(&opened) { "challenge" } else { "ok" };
+            record(services, attempt, "login", result);
             Ok(LoginOutcome::Opened(opened))
         }
         Verdict::TooLate => {
@@ -120,6 +123,12 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
             Ok(LoginOutcome::Refused)
         }
     }
+}
+
+/// Whether the PBX has only asked its second question of somebody who came with a PIN.
+fn is_unproved(opened: &Opened) -> bool {
+    let record = opened.session.record();
+    record.progress == Progress::Challenge && record.obtained_with == ObtainedWith::Pin
 }
 
 enum Verdict {
@@ -140,7 +149,9 @@ async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result
         (Some(account), AccountState::Password) => {
             (check_password(services, account, &attempt.secret).await?, None)
         }
-        (None, _) if !services.policies.create_on_first_login => (Check::PinRefused, None),
+        (None, _) if !services.policies.create_on_first_login || !login.is_plain() => {
+            (Check::PinRefused, None)
+        }
         _ => try_pin(services, attempt, login).await?,
     };
 
@@ -179,21 +190,43 @@ pub(super) async fn check_password(
     match services.hasher.verify(secret, &password.phc).await? {
         Verified::Right => return Ok(Check::PasswordRight),
         Verified::RightButOutdated => {
-            let phc = services.hasher.hash(secret).await?;
-            services.accounts.change(account.id, AccountChange::Rehash { phc }, None).await?;
+            if let Err(error) = rehash(services, account, secret).await {
+                tracing::warn!(%error, "a password keeps its outdated hash until the next login");
+            }
             return Ok(Check::PasswordRight);
         }
         Verified::Wrong => {}
     }
+    // It is wrong, and stays so when the rest cannot be found out: else guesses would not be
+    // counted while the hasher is busy.
+    Ok(match is_former(services, account, secret).await {
+        Ok(true) => Check::FormerSecret,
+        Ok(false) => Check::PasswordWrong,
+        Err(error) => {
+            tracing::warn!(%error, "a wrong password was not compared with former ones");
+            Check::PasswordWrong
+        }
+    })
+}
+
+async fn is_former(
+    services: &Services,
+    account: &Account,
+    secret: &Secret,
+) -> Result<bool, Outage> {
     if stored_pin(services, account)?.is_some_and(|pin| pin.same_as(secret)) {
-        return Ok(Check::FormerSecret);
+        return Ok(true);
     }
-    if let Some(previous) = &account.previous_password
-        && services.hasher.verify(secret, &previous.phc).await? != Verified::Wrong
-    {
-        return Ok(Check::FormerSecret);
-    }
-    Ok(Check::PasswordWrong)
+    let Some(previous) = &account.previous_password else { return Ok(false) };
+    Ok(services.hasher.verify(secret, &previous.phc).await? != Verified::Wrong)
+}
+
+/// Only while the password is still the one that was verified: a change that was faster stays.
+async fn rehash(services: &Services, account: &Account, secret: &Secret) -> Result<(), Outage> {
+    let phc = services.hasher.hash(secret).await?;
+    let change = AccountChange::Rehash { phc };
+    services.accounts.change(account.id, change, Some(account.epoch)).await?;
+    Ok(())
 }
 
 /// Tries a PIN at the PBX on a fresh session. What cannot be a PIN is never sent there (R-B5).
@@ -256,6 +289,11 @@ async fn open_with_pin(
         Some(account) => account,
         None => create(services, login).await?,
     };
+    // Made, and given a password, by somebody else while the PBX was asked (R-A5).
+    if account.state() != AccountState::PinOnly {
+        services.leave(&pbx, asker(attempt)).await;
+        return Ok(Verdict::Refused { reason: "bad_password", former: None });
+    }
     if progress == Progress::Complete {
         keep_pin(services, account.id, &attempt.secret).await?;
     }
@@ -335,7 +373,10 @@ fn asker(attempt: &LoginAttempt) -> Asker<'_> {
     Asker { client: attempt.client, user_agent: &attempt.user_agent, host: &attempt.host }
 }
 
-fn subject(services: &Services, attempt: &LoginAttempt) -> AttemptSubject {
+async fn subject(
+    services: &Services,
+    attempt: &LoginAttempt,
+) -> Result<AttemptSubject, Unavailable> {
     let name = match &attempt.login {
         Some(login) => login.to_string(),
         // Counted like any other name, but perhaps it is a password in the wrong field: nobody who
@@ -346,16 +387,12 @@ fn subject(services: &Services, attempt: &LoginAttempt) -> AttemptSubject {
             format!("#{}", Uuid::from_bytes(fingerprint).simple())
         }
     };
-    let device = attempt
-        .login
-        .as_ref()
-        .zip(attempt.device.as_deref())
-        .and_then(|(login, cookie)| services.device_of(cookie, login));
-    AttemptSubject {
-        name,
-        device,
-        address: address_key(attempt.client, &services.policies.lockout),
-    }
+    let device = match (&attempt.login, attempt.device.as_deref()) {
+        (Some(login), Some(cookie)) => services.device_of(cookie, login).await?,
+        _ => None,
+    };
+    let address = address_key(attempt.client, &services.policies.lockout);
+    Ok(AttemptSubject { name, device, address })
 }
 
 fn record(services: &Services, attempt: &LoginAttempt, event: &'static str, result: &'static str) {

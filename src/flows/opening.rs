@@ -71,23 +71,37 @@ impl Services {
         Ok(Opened {
             token,
             session,
-            device: self.device_cookie(&account.login),
+            device: self.device_cookie(account),
             standing,
             landing: pbx.landing,
         })
     }
 
-    /// A fresh device cookie for `login`.
-    fn device_cookie(&self, login: &LoginName) -> String {
+    /// A fresh device cookie for `account`. It holds until the credential changes: whoever knew
+    /// only the PIN, or a former password, must not have gathered counters for guessing the next.
+    fn device_cookie(&self, account: &Account) -> String {
         let device = URL_SAFE_NO_PAD.encode(self.random.bytes::<12>());
-        URL_SAFE_NO_PAD.encode(self.vault.seal("device", format!("{device} {login}").as_bytes()))
+        let plain = format!("{device} {} {}", account.epoch, account.login);
+        URL_SAFE_NO_PAD.encode(self.vault.seal("device", plain.as_bytes()))
     }
 
-    /// The device id in a cookie value, if the cookie is ours and was given to this login name.
-    pub(super) fn device_of(&self, cookie: &str, login: &LoginName) -> Option<String> {
+    /// The device id in a cookie value, if the cookie is ours and was given to this login name
+    /// under its present credential.
+    pub(super) async fn device_of(
+        &self,
+        cookie: &str,
+        login: &LoginName,
+    ) -> Result<Option<String>, Unavailable> {
+        let Some((device, epoch)) = self.open_device(cookie, login) else { return Ok(None) };
+        let account = self.accounts.find(login).await?;
+        Ok(account.filter(|account| account.epoch == epoch).map(|_| device))
+    }
+
+    fn open_device(&self, cookie: &str, login: &LoginName) -> Option<(String, u64)> {
         let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let plain = self.vault.open("device", &sealed).ok()?;
-        let (device, owner) = std::str::from_utf8(&plain).ok()?.split_once(' ')?;
-        (owner == login.to_string()).then(|| device.to_owned())
+        let mut parts = std::str::from_utf8(&plain).ok()?.splitn(3, ' ');
+        let (device, epoch, owner) = (parts.next()?, parts.next()?, parts.next()?);
+        (owner == login.to_string()).then(|| Some((device.to_owned(), epoch.parse().ok()?)))?
     }
 }

@@ -75,6 +75,7 @@ pub(super) async fn change(
         client: visitor.client,
         user_agent: visitor.user_agent,
         host: visitor.host,
+        device: visitor.device,
     };
     if filled_in.current.is_empty() || filled_in.new.is_empty() || filled_in.confirm.is_empty() {
         return visit.refuse(pages, &Refusal::Incomplete("message.fields_missing"), draw);

@@ -1,0 +1,207 @@
+//! What somebody tries who knows a PIN, sits at an open session, or makes noise.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use http::StatusCode;
+
+use super::{ALICE, ALICES_PIN, PASSWORD, World};
+use crate::domain::login_name::LoginName;
+use crate::domain::secret::Secret;
+use crate::domain::session::{LiveSession, Progress, Standing};
+use crate::flows::login::{LoginAttempt, LoginOutcome, log_in};
+use crate::flows::{Outage, Services, challenge};
+use crate::ports::{AccountChange, HashError, PasswordHasher, Verified};
+
+const CLIENT: [u8; 4] = [203, 0, 113, 7];
+
+impl World {
+    fn attempt(&self, login: LoginName, secret: &str) -> LoginAttempt {
+        LoginAttempt {
+            typed: login.to_string(),
+            login: Some(login),
+            secret: Secret::new(secret),
+            carried: Vec::new(),
+            channel: "page",
+            client: CLIENT.into(),
+            user_agent: "Test/1.0".into(),
+            host: "portal.example.com".into(),
+            device: None,
+            current: None,
+        }
+    }
+
+    async fn answered(&self, session: &Arc<LiveSession>) -> bool {
+        let landing = Some("/portal/home".to_owned());
+        challenge::answered(&self.services, session, CLIENT.into(), landing)
+            .await
+            .unwrap()
+            .is_some()
+    }
+}
+
+/// R-A5: a second spelling of a name, which the PBX's database may take for the first, is no new
+/// account: the PBX is not even asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_alike_name_makes_no_account() {
+    let world = World::new().await;
+    world.with_password().await;
+    world.portal.clear_record();
+    for odd in ["1001@abc-company.11111.service\u{200b}", "1001@abc-company.11111.service."] {
+        let name = LoginName::parse(odd).unwrap();
+        let outcome = log_in(&world.services, world.attempt(name.clone(), ALICES_PIN)).await;
+        assert!(matches!(outcome, Ok(LoginOutcome::Refused)), "{odd:?}: {outcome:?}");
+        assert!(world.services.accounts.find(&name).await.unwrap().is_none());
+    }
+    assert!(world.portal.login_attempts().is_empty());
+}
+
+/// R-C5: a browser's own counter is given for the credential it proved. Who knew only the PIN has
+/// gathered nothing for guessing the password that came after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_gathered_with_the_pin_end_with_it() {
+    let world = World::new().await;
+    let mut gathered = world.with_pin().await;
+    let mut owner = world.with_password().await;
+    for wrong in 0..5 {
+        world.browser().sign_in(ALICE, &format!("Wrong-Guess-{wrong}")).await;
+    }
+    let page = gathered.sign_in(ALICE, "Wrong-Guess-6").await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS, "{}", page.text);
+    owner.fill_in("/account/sign-out", &[]).await.leads_to("/portal/login");
+    owner.sign_in(ALICE, PASSWORD).await.leads_to("/portal/home");
+}
+
+/// R-C5: strangers who lock the name do not keep its owner from setting a password.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_locked_name_does_not_stop_its_owner_from_setting_a_password() {
+    let world = World::new().await;
+    let mut owner = world.with_pin().await;
+    for wrong in 0..6 {
+        world.browser().sign_in(ALICE, &format!("{wrong:05}")).await;
+    }
+    let fields = [("current_password", ALICES_PIN), ("password", PASSWORD), ("confirm", PASSWORD)];
+    owner.fill_in("/account/security", &fields).await.leads_to("/account/security");
+}
+
+/// Nobody at an open session finds out the PIN by asking which passwords are refused for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rules_do_not_tell_the_pin() {
+    let world = World::new().await;
+    let mut browser = world.with_password().await;
+    let with_pin = format!("Abc{ALICES_PIN}");
+    let fields = |current| {
+        [("current_password", current), ("password", with_pin.as_str()), ("confirm", &with_pin)]
+    };
+    let page = browser.fill_in("/account/security", &fields("Not-The-Password-1")).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.text);
+    assert!(page.said("alert").contains("wrong"), "{}", page.said("alert"));
+    let page = browser.fill_in("/account/security", &fields(PASSWORD)).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", page.text);
+}
+
+/// A second question is answered once, and only for a session that still lives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_opens_one_session_and_none_after_its_end() {
+    let world = World::new().await;
+    world.portal.require_mfa(ALICE, true);
+    let challenged = async || {
+        let mut browser = world.browser();
+        browser.sign_in(ALICE, ALICES_PIN).await.leads_to("/portal/login/mfa/1");
+        let (session, standing) = browser.session().await.unwrap();
+        assert_eq!(standing, Standing::Challenge);
+        session
+    };
+    let session = challenged().await;
+    assert!(world.answered(&session).await);
+    assert!(!world.answered(&session).await, "answered in another tab already");
+
+    let session = challenged().await;
+    world.services.sessions.end(&session.record().id).await.unwrap();
+    assert!(!world.answered(&session).await, "it was ended while the PBX thought");
+
+    let session = challenged().await;
+    let phc = world.services.hasher.hash(&Secret::new(PASSWORD)).await.unwrap();
+    let change = AccountChange::Password { phc, at: world.services.clock.now() };
+    world.services.accounts.change(session.record().account, change, None).await.unwrap();
+    assert!(!world.answered(&session).await, "the credential has changed");
+}
+
+/// R-B6: a PIN that the PBX has only asked a second question about is not kept before the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenged_pin_is_kept_when_the_question_is_answered() {
+    let world = World::new().await;
+    let mut browser = world.with_password().await;
+    let name = LoginName::parse(ALICE).unwrap();
+    let refused = async || world.services.accounts.find(&name).await.unwrap().unwrap().pin_refused;
+    let id = world.services.accounts.find(&name).await.unwrap().unwrap().id;
+    world.services.accounts.change(id, AccountChange::PinRefused, None).await.unwrap();
+    browser.fill_in("/account/sign-out", &[]).await;
+    world.portal.require_mfa(ALICE, true);
+    browser.sign_in(ALICE, PASSWORD).await.leads_to("/account/current-pin");
+    browser
+        .fill_in("/account/current-pin", &[("pin", ALICES_PIN)])
+        .await
+        .leads_to("/portal/login/mfa/1");
+    assert!(refused().await, "nothing is proved yet");
+    let (session, _) = browser.session().await.unwrap();
+    assert_eq!(session.record().progress, Progress::Challenge);
+    assert!(world.answered(&session).await);
+    assert!(!refused().await);
+}
+
+/// A hasher that is busy whenever it is asked a second time.
+struct Busy {
+    hasher: Arc<dyn PasswordHasher>,
+    asked: AtomicBool,
+}
+
+#[async_trait]
+impl PasswordHasher for Busy {
+    async fn hash(&self, _: &Secret) -> Result<String, HashError> {
+        Err(HashError::Busy)
+    }
+
+    async fn verify(&self, password: &Secret, phc: &str) -> Result<Verified, HashError> {
+        if self.asked.swap(true, Ordering::SeqCst) {
+            return Err(HashError::Busy);
+        }
+        self.hasher.verify(password, phc).await
+    }
+}
+
+/// R-C5: a password that was found wrong counts, also when the hasher has no time left to compare
+/// it with the one before: else a flood would buy uncounted guesses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_hasher_gives_no_guess_back() {
+    let world = World::new().await;
+    let mut browser = world.with_password().await;
+    let fields = [("current_password", PASSWORD), ("password", "Other-Harbour-8")];
+    let fields = [fields[0], fields[1], ("confirm", "Other-Harbour-8")];
+    browser.fill_in("/account/security", &fields).await.leads_to("/account/security");
+    let name = LoginName::parse(ALICE).unwrap();
+    let real = &world.services;
+    let guess = async |number: usize| {
+        let services = Services {
+            accounts: Arc::clone(&real.accounts),
+            sessions: Arc::clone(&real.sessions),
+            attempts: Arc::clone(&real.attempts),
+            audit: Arc::clone(&real.audit),
+            hasher: Arc::new(Busy { hasher: Arc::clone(&real.hasher), asked: false.into() }),
+            vault: Arc::clone(&real.vault),
+            portal: Arc::clone(&real.portal),
+            clock: Arc::clone(&real.clock),
+            random: Arc::clone(&real.random),
+            policies: real.policies.clone(),
+        };
+        let attempt = world.attempt(name.clone(), &format!("Wrong-Guess-{number}"));
+        log_in(&services, attempt).await
+    };
+    for number in 0..5 {
+        let outcome = guess(number).await;
+        assert!(matches!(outcome, Ok(LoginOutcome::Refused)), "{outcome:?}");
+    }
+    let outcome: Result<LoginOutcome, Outage> = guess(5).await;
+    assert!(matches!(outcome, Ok(LoginOutcome::Locked { .. })), "{outcome:?}");
+}

@@ -11,6 +11,8 @@ use ipnet::{IpNet, Ipv6Net};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::login_name::LoginName;
+
 /// The configured limits (`[lockout]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockoutPolicy {
@@ -71,6 +73,12 @@ impl AttemptSubject {
 /// The key of a login name's counter.
 pub fn name_key(name: &str) -> String {
     format!("name:{name}")
+}
+
+/// The name under which tries of the current PIN are counted, apart from the logins of `login`.
+/// Nobody can type it as a login name: those are folded to lower case.
+pub fn pin_counter(login: &LoginName) -> String {
+    format!("PIN:{login}")
 }
 
 /// The text under which a client address is counted: IPv6 by /64, offices not at all.
@@ -203,6 +211,13 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    /// R-C5: strangers cannot lock the page that asks for the PIN by typing its counter's name.
+    #[test]
+    fn nobody_can_type_the_name_of_the_pin_counter() {
+        let counter = pin_counter(&LoginName::parse("1001@acme").unwrap());
+        assert_ne!(crate::domain::login_name::fold(&counter), counter);
     }
 
     /// R-C5: five failures lock; the lock ends 15 minutes after the fifth, and attempts made

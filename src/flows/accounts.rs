@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::Services;
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
+use crate::domain::lockout::pin_counter;
 use crate::domain::login_name::LoginName;
 use crate::ports::{
     AccountChange, AccountQuery, Created, ImportRow, Imported, SecurityEvent, Unavailable,
@@ -98,7 +99,7 @@ pub async fn unlock(
     let Some(account) = services.accounts.by_id(id).await? else { return Ok(None) };
     let name = account.login.to_string();
     services.attempts.unlock(&name).await?;
-    services.attempts.unlock(&format!("pin:{name}")).await?;
+    services.attempts.unlock(&pin_counter(&account.login)).await?;
     record(services, "account_unlocked", &account);
     view(services, account).await.map(Some)
 }

@@ -11,7 +11,7 @@ use super::login::{keep_pin, wait_for_floor};
 use super::opening::{Opened, Opening};
 use super::pbx::{Asker, PinVerdict};
 use super::{Outage, Services};
-use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key};
+use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key, pin_counter};
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith, Progress};
 use crate::ports::{PortalSession, Reserved, SecurityEvent};
@@ -67,7 +67,7 @@ async fn judged(services: &Services, form: &PinForm) -> Result<PinOutcome, Outag
     };
     let policy = &services.policies.lockout;
     let subject = AttemptSubject {
-        name: format!("pin:{}", account.login),
+        name: pin_counter(&account.login),
         device: None,
         address: address_key(form.client, policy),
     };

@@ -153,6 +153,24 @@ async fn an_event_arrives_when_it_happens() {
     }
 }
 
+/// R-A6: a stream of events tells nothing more when its session is over, or held back.
+#[tokio::test]
+async fn events_end_with_the_session() {
+    let pbx = Pbx::with(|options| options.tick_every = Duration::from_millis(50)).await;
+    let gateway = Gateway::start(&pbx).await;
+    for (protocol, client) in gateway.both_protocols() {
+        let client = client.signed_in(&alice()).await;
+        let request =
+            client.request(Method::GET, "/portal/events").header("accept", "text/event-stream");
+        let mut answer = request.send().await.unwrap();
+        assert!(answer.chunk().await.unwrap().is_some(), "{protocol}");
+        assert_eq!(client.get("/portal/login/logout").await.status, 303, "{protocol}");
+        let end = async { while let Ok(Some(_)) = answer.chunk().await {} };
+        let ended = tokio::time::timeout(Duration::from_secs(10), end).await;
+        assert!(ended.is_ok(), "{protocol}: the events go on");
+    }
+}
+
 /// R-G1: what the PBX has written is with the client before the PBX goes on; also within a page
 /// that a notice is put into.
 #[tokio::test]

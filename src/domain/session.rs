@@ -128,6 +128,7 @@ pub struct LiveSession {
     next_watch: AtomicU64,
     watches: Mutex<Vec<(u64, KillSwitch)>>,
     unproved_pin: Mutex<Option<Secret>>,
+    saves_jar: AtomicBool,
 }
 
 /// Closes a long-lived connection when its session ends.
@@ -164,6 +165,7 @@ impl LiveSession {
             next_watch: AtomicU64::new(0),
             watches: Mutex::new(Vec::new()),
             unproved_pin: Mutex::new(None),
+            saves_jar: AtomicBool::new(false),
             record,
         })
     }
@@ -230,6 +232,16 @@ impl LiveSession {
             server: current.server,
         });
         true
+    }
+
+    /// Whether the caller is to save the jar: `false` while somebody else will read it to do so.
+    pub fn begin_saving_jar(&self) -> bool {
+        !self.saves_jar.swap(true, Ordering::AcqRel)
+    }
+
+    /// Said by who saves the jar, right before it is read: later changes need a save of their own.
+    pub fn jar_is_read(&self) {
+        self.saves_jar.store(false, Ordering::Release);
     }
 
     /// Puts in the jar of a new PBX session (R-C7), whatever was there before.

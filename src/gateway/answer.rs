@@ -13,7 +13,7 @@ use super::intercept::{self, Landing};
 use super::notice::BrokenPage;
 use super::pipeline::Pipeline;
 use super::security_headers::SecurityHeaders;
-use super::{cookies, entry, insertion, visitor};
+use super::{cookies, entry, gate, insertion, visitor};
 use crate::domain::session::Standing;
 use crate::flows::challenge;
 use crate::profile::{FirstResponse, Judgement};
@@ -41,6 +41,7 @@ pub(super) async fn header(
     {
         ctx.watch = Some(Watch::new(live, connection));
     }
+    ctx.streams_events = ctx.jar.is_some() && is_event_stream(head);
     insertion::begin(pipeline, session, head, ctx)?;
     end_with_connection(session, head);
     if ctx.jar.is_some() {
@@ -61,10 +62,18 @@ pub(super) async fn header(
 
 /// Passes or rewrites a piece of the body.
 pub(super) fn body(
+    pipeline: &Pipeline,
     body: &mut Option<Bytes>,
     end_of_stream: bool,
     ctx: &mut Exchange,
 ) -> pingora::Result<()> {
+    if ctx.streams_events
+        && let Some(live) = ctx.session()
+        && !gate::reaches_portal(&pipeline.services, live)
+    {
+        // Such a stream may last for days; nothing more is told to who was signed out (R-A6).
+        return Err(Error::explain(ErrorType::ConnectionClosed, "session over").into_down());
+    }
     if ctx.withholds_body {
         *body = None;
         return Ok(());
@@ -120,6 +129,13 @@ pub(super) fn record(
 /// A request's number as it is written: in the access log, and to the PBX in `X-Request-Id`.
 pub(super) fn request_id(number: u64) -> String {
     format!("{number:016x}")
+}
+
+fn is_event_stream(head: &ResponseHeader) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+    })
 }
 
 /// What became of the PBX's cookies, for the judge of a challenge.
@@ -187,7 +203,12 @@ fn fill_jar(pipeline: &Pipeline, ctx: &mut Exchange, taken: &[&str], set: &mut C
         // PBX session back.
         if live.change_jar(sent.generation, take_all) {
             let (services, live) = (pipeline.services.clone(), live.clone());
+            // One save at a time waits for the store, however often the PBX renews its cookies.
+            if !live.begin_saving_jar() {
+                return;
+            }
             tokio::spawn(async move {
+                live.jar_is_read();
                 if let Err(error) = services.sessions.save_jar(&live).await {
                     tracing::error!(%error, "a renewed PBX session could not be stored");
                 }

@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::BytesMut;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
 use super::client_kind::ClientKind;
 use super::credential_scan::BodyScan;
 use super::gate::Admitted;
+use super::held::HeldBody;
 use super::listeners::{BodyWatch, ConnectionHandle};
 use super::notice::Injector;
 use crate::domain::jar::Jar;
@@ -47,7 +47,7 @@ pub struct Exchange {
     /// The look for credential fields in its body.
     pub(super) scan: Option<BodyScan>,
     /// Body held back until that look is over.
-    pub(super) held: BytesMut,
+    pub(super) held: HeldBody,
     /// Watch over a body on h2.
     pub(super) body_watch: Option<BodyWatch>,
     /// A WebSocket's registration with its session.
@@ -56,6 +56,8 @@ pub struct Exchange {
     pub(super) set_cookies: Vec<HeaderValue>,
     /// The request is a step of the PBX's second question.
     pub(super) answers_challenge: bool,
+    /// The answer is a stream of events, as long as the session reaches the portal.
+    pub(super) streams_events: bool,
     /// The body of the PBX's answer stays here.
     pub(super) withholds_body: bool,
     /// It was counted as in flight.
@@ -90,11 +92,12 @@ impl Default for Exchange {
             insertion: None,
             injector: None,
             scan: None,
-            held: BytesMut::new(),
+            held: HeldBody::default(),
             body_watch: None,
             watch: None,
             set_cookies: Vec::new(),
             answers_challenge: false,
+            streams_events: false,
             withholds_body: false,
             in_flight: false,
         }

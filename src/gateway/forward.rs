@@ -13,12 +13,6 @@ use super::pipeline::Pipeline;
 use super::sanitise::Forwarding;
 use super::{answer, cookies, entry, notice, rewrite};
 
-/// Most that is held back of a body while its field names are looked at, in bytes.
-const HELD: usize = 1024 * 1024;
-
-/// The same for people who are not signed in: all that they may send is a choice of language.
-const HELD_OF_VISITORS: usize = 16 * 1024;
-
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Whether the request asks for a WebSocket (RFC 6455 §4.1). Pingora forwards no other upgrade.
@@ -137,14 +131,12 @@ pub(super) fn body(
     if scan.wants_whole_body() {
         // A form is acted upon as a whole: nothing of it goes on before all names were seen.
         if let Some(piece) = body.take() {
-            let most = if ctx.jar.is_some() { HELD } else { HELD_OF_VISITORS };
-            if ctx.held.len() + piece.len() > most {
+            if !ctx.held.push(&piece, ctx.jar.is_some(), &pipeline.held) {
                 return Error::e_explain(ErrorType::HTTPStatus(413), "form too large");
             }
-            ctx.held.extend_from_slice(&piece);
         }
-        if end_of_stream && !ctx.held.is_empty() {
-            *body = Some(std::mem::take(&mut ctx.held).freeze());
+        if end_of_stream && let Some(whole) = ctx.held.take() {
+            *body = Some(whole);
         }
     }
     Ok(())

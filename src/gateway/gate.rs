@@ -65,6 +65,12 @@ async fn admit(
     }
 }
 
+/// Whether a session that was admitted before still reaches the portal.
+pub(super) fn reaches_portal(services: &Services, session: &Arc<LiveSession>) -> bool {
+    stand(services, Arc::clone(session))
+        .is_some_and(|admitted| matches!(admitted.standing, Standing::Full { .. }))
+}
+
 fn stand(services: &Services, session: Arc<LiveSession>) -> Option<Admitted> {
     let now = services.clock.now();
     let record = session.record();

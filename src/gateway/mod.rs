@@ -15,6 +15,7 @@ mod exchange;
 mod forward;
 pub mod framing;
 mod gate;
+mod held;
 mod insertion;
 mod intercept;
 pub mod listeners;

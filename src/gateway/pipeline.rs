@@ -30,6 +30,7 @@ use super::access::{Access, access};
 use super::client_kind::client_kind;
 use super::credential_scan::CredentialScan;
 use super::exchange::Exchange;
+use super::held::HeldBytes;
 use super::insertion::Places;
 use super::rewrite::OwnNames;
 use super::route::{Route, route};
@@ -80,6 +81,7 @@ pub struct Pipeline {
     pub(super) metrics: Arc<Metrics>,
     pub(super) scan: CredentialScan,
     pub(super) places: Places,
+    pub(super) held: HeldBytes,
     next_number: AtomicU64,
 }
 
@@ -107,6 +109,7 @@ impl Pipeline {
             metrics,
             scan,
             places,
+            held: HeldBytes::default(),
             next_number,
         })
     }
@@ -257,7 +260,7 @@ impl ProxyHttp for Pipeline {
         end_of_stream: bool,
         ctx: &mut Exchange,
     ) -> pingora::Result<Option<Duration>> {
-        answer::body(body, end_of_stream, ctx)?;
+        answer::body(self, body, end_of_stream, ctx)?;
         Ok(None)
     }
 

@@ -203,3 +203,16 @@ async fn a_challenge_of_the_pbx_passes_through() {
     assert_ne!(browser.cookie("__Host-passgate"), before, "a new id at the rise of rights");
     assert_eq!(browser.get("/portal/home").await.status, 200);
 }
+
+/// R-C1: a cookie that some script set, in whichever characters, keeps nobody from signing in.
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_cookies_are_in_nobodys_way() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::start(&pbx).await;
+    let browser = gateway.client();
+    browser.set_cookie("theme", "caf\u{e9}");
+    let browser = browser.signed_in(&alice()).await;
+    let saved = browser.set_password(&alice().pin, PASSWORD).await;
+    assert_eq!(saved.status, 303, "{}", saved.text());
+    assert_eq!(browser.get("/portal/home").await.status, 200);
+}

@@ -67,9 +67,10 @@ pub(super) fn set_cookie(
 
 /// The value of a cookie that the client sent; the last one of that name, as PHP before 5.5 reads it.
 pub(super) fn cookie<'a>(asked: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let fields = asked.get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
-    let pairs = fields.flat_map(|field| field.split(';'));
-    let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    let fields = asked.get_all(header::COOKIE).iter();
+    let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+    let texts = pairs.filter_map(|pair| std::str::from_utf8(pair).ok());
+    let mut named = texts.filter_map(|pair| pair.trim().split_once('='));
     named.rfind(|(key, _)| *key == name).map(|(_, value)| value)
 }
 

@@ -80,12 +80,12 @@ fn attempt(
     sender: &Sender,
     post: &LoginPost<'_>,
 ) -> Result<LoginAttempt, BadShape> {
-    let bad_header = BadShape { status: 400, why: "a header is not readable text" };
+    // What is not ASCII says nothing that a profile asks for: mostly cookies of other scripts.
     let headers: Vec<(&str, &str)> = post
         .headers
         .iter()
-        .map(|(name, value)| Ok((name.as_str(), value.to_str().map_err(|_| bad_header)?)))
-        .collect::<Result<_, _>>()?;
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
     let request = LoginRequest { headers: &headers, query: post.query, body: &post.body };
     let read = profile.read_login(post.endpoint, &request)?;
     let host_tenant = read.tenant.or_else(|| profile.tenant_of_host(without_port(&sender.host)));

@@ -20,15 +20,16 @@ impl Pipeline {
         ctx: &mut Exchange,
         route: &Route<'_>,
     ) -> pingora::Result<bool> {
+        let has_body = !session.as_downstream_mut().is_body_empty();
         let head = session.req_header();
         let path = head.uri.path();
         if head.uri.query().is_some_and(|query| self.scan.query(query)) {
             return self.refuse(session, ctx, ErrorKind::Forbidden).await;
         }
-        if !self.profile.scan_exempt(path) {
+        let upgrades = forward::asks_websocket(head);
+        if (has_body || upgrades) && !self.profile.scan_exempt(path) {
             ctx.scan = self.scan.body(&head.headers);
         }
-        let upgrades = forward::asks_websocket(head);
         if upgrades
             && !(matches!(route, Route::Portal | Route::Api)
                 && self.profile.allows_websocket(path)

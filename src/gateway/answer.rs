@@ -121,14 +121,29 @@ pub(super) fn record(
             status,
             bytes: session.body_bytes_sent() as u64,
             duration: took,
-            request_id: &request_id(ctx.number),
+            request_id: request_id(ctx.number).as_str(),
         });
     }
 }
 
 /// A request's number as it is written: in the access log, and to the PBX in `X-Request-Id`.
-pub(super) fn request_id(number: u64) -> String {
-    format!("{number:016x}")
+pub(super) fn request_id(number: u64) -> RequestId {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 16];
+    for (at, digit) in text.iter_mut().enumerate() {
+        *digit = DIGITS[(number >> (60 - 4 * at)) as usize & 0xf];
+    }
+    RequestId(text)
+}
+
+/// Sixteen hexadecimal digits. (Not formatted by `core::fmt`: every request needs it.)
+pub(super) struct RequestId([u8; 16]);
+
+impl RequestId {
+    /// As text.
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 fn is_event_stream(head: &ResponseHeader) -> bool {
@@ -313,8 +328,13 @@ fn keep_private(head: &mut ResponseHeader) -> pingora::Result<()> {
     });
     if !is_private {
         let value = match kept {
-            Some(value) => format!("private, {}", without_shared_directives(value)),
-            None => "private".to_owned(),
+            Some(value) => {
+                let value = format!("private, {}", without_shared_directives(value));
+                HeaderValue::try_from(value).map_err(|_| {
+                    Error::explain(ErrorType::InternalError, "unreadable Cache-Control")
+                })?
+            }
+            None => HeaderValue::from_static("private"),
         };
         head.insert_header(header::CACHE_CONTROL, value)?;
     }

@@ -178,8 +178,9 @@ pub fn clear_passed<'h>(headers: impl IntoIterator<Item = &'h [u8]>) -> Vec<Vec<
 
 /// Ours, also in the spellings that some servers decode to it.
 fn is_ours(name: &[u8]) -> bool {
-    may_begin_alike(name, OURS)
-        && CookieName::of(name).take(OURS.len()).eq(CookieName::of(OURS.as_bytes()))
+    name.starts_with(OURS.as_bytes())
+        || may_begin_alike(name, OURS)
+            && CookieName::of(name).take(OURS.len()).eq(CookieName::of(OURS.as_bytes()))
 }
 
 /// Whether an application may take `name` for `known`. PHP percent-decoded cookie names for a

@@ -66,7 +66,7 @@ pub(super) fn prepare(
     for (name, value) in forwarding.headers() {
         upstream.insert_header(name, value)?;
     }
-    upstream.insert_header(REQUEST_ID, answer::request_id(ctx.number))?;
+    upstream.insert_header(REQUEST_ID, answer::request_id(ctx.number).as_str())?;
     match &pipeline.settings.fixed_origin {
         Some(fixed) => {
             upstream.insert_header(header::HOST, fixed.host.as_str())?;

@@ -41,10 +41,12 @@ impl PathSet {
     /// Whether the path, in any mixture of cases, is in the set: for refusing, where a PBX on a
     /// case-insensitive file system must not be reached around.
     pub fn contains_in_any_case(&self, path: &str) -> bool {
-        self.contains(path)
-            || self.exact.iter().any(|exact| exact.eq_ignore_ascii_case(path))
+        self.exact.iter().any(|exact| exact.eq_ignore_ascii_case(path))
             || self.prefixes.iter().any(|prefix| begins_in_any_case(path, prefix))
-            || self.regexes.iter().any(|regex| regex.is_match(&path.to_ascii_lowercase()))
+            || self
+                .regexes
+                .iter()
+                .any(|regex| regex.is_match(path) || regex.is_match(&path.to_ascii_lowercase()))
     }
 
     /// Whether nothing is in it.

@@ -132,6 +132,13 @@ impl HeadScanner {
                 };
                 self.count(end)?;
                 at += end;
+            } else {
+                let run = self.run(&bytes[at..]);
+                self.count(run)?;
+                at += run;
+                if at == bytes.len() {
+                    break;
+                }
             }
             self.count(1)?;
             self.state = self.step(bytes[at])?;
@@ -142,6 +149,24 @@ impl HeadScanner {
             }
         }
         Ok(Progress::Partial)
+    }
+
+    /// Takes in the bytes that leave the state as it is, in the two states in which there are many,
+    /// and says how many they are.
+    #[inline]
+    fn run(&mut self, rest: &[u8]) -> usize {
+        match self.state {
+            State::Target { empty: false } => {
+                let end = rest.iter().position(|byte| !matches!(byte, 0x21..=0x7e));
+                end.unwrap_or(rest.len())
+            }
+            State::FieldName => {
+                let end = rest.iter().position(|byte| !is_token(*byte)).unwrap_or(rest.len());
+                self.name.push_all(&rest[..end]);
+                end
+            }
+            _ => 0,
+        }
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), Refusal> {
@@ -292,6 +317,14 @@ impl Name {
             *slot = byte;
         }
         self.len += 1;
+    }
+
+    fn push_all(&mut self, bytes: &[u8]) {
+        if let Some(space) = self.bytes.get_mut(self.len..) {
+            let kept = bytes.len().min(space.len());
+            space[..kept].copy_from_slice(&bytes[..kept]);
+        }
+        self.len += bytes.len();
     }
 
     fn is(&self, name: &[u8]) -> bool {

@@ -243,7 +243,8 @@ impl Pool {
         // On Linux the priority is the calling thread's. Where it cannot be lowered, the pool works
         // all the same.
         let _ = rustix::process::setpriority_process(None, NICE);
-        let mut memory = vec![Block::default(); block_count];
+        // Made by the first job and kept: where nobody has a password yet, none is needed.
+        let mut memory = Vec::new();
         let mut used = false;
         loop {
             let mut queue = self.queue.lock();

@@ -130,10 +130,10 @@ pub(super) fn body(
     }
     if scan.wants_whole_body() {
         // A form is acted upon as a whole: nothing of it goes on before all names were seen.
-        if let Some(piece) = body.take() {
-            if !ctx.held.push(&piece, ctx.jar.is_some(), &pipeline.held) {
-                return Error::e_explain(ErrorType::HTTPStatus(413), "form too large");
-            }
+        if let Some(piece) = body.take()
+            && !ctx.held.push(&piece, ctx.jar.is_some(), &pipeline.held)
+        {
+            return Error::e_explain(ErrorType::HTTPStatus(413), "form too large");
         }
         if end_of_stream && let Some(whole) = ctx.held.take() {
             *body = Some(whole);

@@ -63,10 +63,11 @@ impl Process {
         kilobytes * 1024
     }
 
-    /// Asks it to end at once, and waits for that.
+    /// Asks it to end, and waits for that.
     pub async fn stop(mut self) {
         let id = Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap();
-        kill_process(id, Signal::INT).unwrap();
+        // Not SIGINT: whatever is started in a shell's background ignores that.
+        kill_process(id, Signal::TERM).unwrap();
         self.child.wait().await.unwrap();
     }
 }

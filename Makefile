@@ -37,7 +37,7 @@ doc: build-tools
 bench: build-tools ## micro benchmarks of the hot path
 	$(CARGO) bench --bench hot_path
 
-bench-smoke: build-tools
+bench-smoke: build-tools ## every benchmark once, to see that it works
 	$(CARGO) test --bench hot_path --bench load
 
 load: ## CPU per request beside nginx and a bare Pingora (takes some minutes); prints the table
@@ -45,8 +45,8 @@ load: ## CPU per request beside nginx and a bare Pingora (takes some minutes); p
 	$(CARGO) build --release --bin passgate --bench load
 	$(CARGO) bench --bench load
 
-fuzz-smoke: build-tools
-	$(CARGO) test --lib replay
+fuzz-smoke: build-tools ## the fuzz targets' properties, with generated inputs
+	$(CARGO) test --lib replay_
 
 deny: ## licences, advisories and bans (needs cargo-deny)
 	$(CARGO) deny check
@@ -56,4 +56,4 @@ screenshots: ## make docs/screenshots/ anew
 	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser::
 	pngquant --force --ext .png --strip --speed 1 docs/screenshots/*.png
 
-ci: fmt clippy doc test bench-smoke fuzz-smoke ## what CI runs
+ci: fmt clippy doc bench-smoke fuzz-smoke test ## what CI runs

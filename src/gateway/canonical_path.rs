@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_form_is_a_fixed_point() {
+    fn replay_the_canonical_form_is_a_fixed_point() {
         use crate::gateway::replay;
         const PIECES: &[&str] = &[
             "/",

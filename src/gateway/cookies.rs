@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_or_added() {
+    fn replay_nothing_is_lost_or_added() {
         use crate::gateway::replay;
         const PIECES: &[&str] = &[
             "__Host-passgate",

@@ -282,7 +282,7 @@ fn forms_are_bounded() {
 }
 
 #[test]
-fn generated_bodies_are_read_alike_however_they_are_cut() {
+fn replay_bodies_are_read_alike_however_they_are_cut() {
     use crate::gateway::replay;
     const PIECES: &[&str] = &[
         "password",

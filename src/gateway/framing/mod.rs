@@ -205,9 +205,59 @@ fn without_default_port(host: &str) -> &str {
     host.strip_suffix(":443").unwrap_or(host)
 }
 
+/// What must hold for every head, in whatever pieces of `size` bytes it arrives; called by the fuzz
+/// target and by the replaying test.
+#[doc(hidden)]
+pub fn check_properties(head: &[u8], size: usize) {
+    let size = size.max(1);
+    let at_once = HeadScanner::new().scan(head);
+    let mut scanner = HeadScanner::new();
+    let mut in_pieces = scanner.scan(b"");
+    for piece in head.chunks(size) {
+        in_pieces = scanner.scan(piece);
+        if in_pieces.is_err() {
+            break;
+        }
+    }
+    assert_eq!(at_once, in_pieces, "{}", head.escape_ascii());
+
+    let (mut one, mut other) = (HeaderBlocks::new(), HeaderBlocks::new());
+    one.follow(head);
+    for piece in head.chunks(size) {
+        other.follow(piece);
+    }
+    assert_eq!(one.is_partial(), other.is_partial(), "{}", head.escape_ascii());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::replay;
+
+    /// How a head is cut does not change what becomes of it.
+    #[test]
+    fn replay_heads_mean_the_same_however_they_are_cut() {
+        const PIECES: &[&str] = &[
+            "GET / HTTP/1.1\r\n",
+            "POST http://a/ HTTP/1.0\r\n",
+            "Host: a\r\n",
+            "Host : a\r\n",
+            "Content-Length: 5\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "X: y\n",
+            " folded\r\n",
+            "Upgrade: websocket\r\n",
+            "\r\n",
+            "\r",
+            "\n",
+            "\0",
+            ":",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "\0\0\u{4}\u{1}\0\0\0\0\u{1}abcd",
+        ];
+        let mut draw = replay::Draw::seeded(11);
+        replay::pieces(PIECES, 20_000, |head| check_properties(head.as_bytes(), draw.below(9)));
+    }
 
     fn parts(
         version: Version,

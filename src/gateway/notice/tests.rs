@@ -116,7 +116,7 @@ fn every_cut_gives_the_same_page() {
 }
 
 #[test]
-fn generated_pages_are_otherwise_unchanged() {
+fn replay_pages_are_otherwise_unchanged() {
     use crate::gateway::replay;
     const PIECES: &[&str] = &[
         "<html>",

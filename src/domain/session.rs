@@ -149,11 +149,14 @@ pub struct JarState {
 
 impl LiveSession {
     /// Brings a stored session to life.
-    pub fn new(record: SessionRecord) -> Arc<Self> {
+    pub fn new(mut record: SessionRecord) -> Arc<Self> {
         let seen = record.last_seen.as_second();
+        // Moved, not copied: there are as many of these as people signed in.
+        let jar = std::mem::take(&mut record.jar);
+        record.user_agent.shrink_to_fit();
         let jar = JarState {
-            header: record.jar.header(),
-            jar: record.jar.clone(),
+            header: jar.header(),
+            jar,
             generation: record.jar_generation,
             server: record.server,
         };
@@ -170,7 +173,7 @@ impl LiveSession {
         })
     }
 
-    /// What does not change during its life.
+    /// What does not change during its life; the jar does, see [`Self::jar`] (here it is empty).
     pub fn record(&self) -> &SessionRecord {
         &self.record
     }

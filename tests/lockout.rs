@@ -180,3 +180,21 @@ async fn a_killed_process_forgets_neither_lock_nor_password() {
     let answer = gateway.client().log_in(&alice().login, PASSWORD).await;
     assert_eq!(answer.location(), "/portal/home");
 }
+
+/// R-C5: an answer that the profile does not know counts as nothing, but not without end: else
+/// whoever can bring it about could try PINs for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn unclear_answers_are_bounded() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::start(&pbx).await;
+    pbx.0.fail_with(passgate::demo::portal::Failure::Status(418));
+    for turn in 0..20 {
+        let answer = gateway.client().log_in(&alice().login, &format!("{turn:05}")).await;
+        assert_eq!(answer.status, 502, "{turn}: {}", answer.text());
+    }
+    pbx.0.fail_with(passgate::demo::portal::Failure::None);
+    let locked = message(&gateway, &alice().login, &alice().pin).await;
+    assert!(locked.contains("Too many attempts"), "{locked}");
+    gateway.advance("15m").await;
+    gateway.client().signed_in(&alice()).await;
+}

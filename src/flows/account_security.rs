@@ -106,6 +106,9 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
         device,
         address: address_key(form.client, policy),
     };
+    if let Some(until) = services.unclear_until(&subject).await? {
+        return Ok(PasswordOutcome::Locked { until });
+    }
     let now = services.clock.now();
     let reservation = match services.attempts.reserve(&subject, policy, now).await? {
         Reserved::Allowed(reservation) => reservation,
@@ -121,6 +124,9 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
         Err(_) => AttemptOutcome::NotJudged,
     };
     services.attempts.settle(reservation, settle_as, policy, services.clock.now()).await?;
+    if matches!(proved, Err(Outage::Unclear(_))) {
+        services.note_unclear(&subject).await?;
+    }
     if settle_as != AttemptOutcome::Success {
         proved?;
         record(services, form, &account, "bad_password");

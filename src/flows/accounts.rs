@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::Services;
+use super::{Services, unclear};
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::lockout::pin_counter;
 use crate::domain::login_name::LoginName;
@@ -100,6 +100,7 @@ pub async fn unlock(
     let name = account.login.to_string();
     services.attempts.unlock(&name).await?;
     services.attempts.unlock(&pin_counter(&account.login)).await?;
+    services.attempts.unlock(&unclear::counter(&name, None)).await?;
     record(services, "account_unlocked", &account);
     view(services, account).await.map(Some)
 }

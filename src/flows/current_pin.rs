@@ -71,6 +71,9 @@ async fn judged(services: &Services, form: &PinForm) -> Result<PinOutcome, Outag
         device: None,
         address: address_key(form.client, policy),
     };
+    if let Some(until) = services.unclear_until(&subject).await? {
+        return Ok(PinOutcome::Locked { until });
+    }
     let reservation =
         match services.attempts.reserve(&subject, policy, services.clock.now()).await? {
             Reserved::Allowed(reservation) => reservation,
@@ -85,6 +88,9 @@ async fn judged(services: &Services, form: &PinForm) -> Result<PinOutcome, Outag
         Err(_) => AttemptOutcome::NotJudged,
     };
     services.attempts.settle(reservation, settle_as, policy, services.clock.now()).await?;
+    if matches!(answer, Err(Outage::Unclear(_))) {
+        services.note_unclear(&subject).await?;
+    }
     let Some((pbx, progress)) = answer? else { return Ok(PinOutcome::Wrong) };
 
     if progress == Progress::Complete {

@@ -84,6 +84,10 @@ pub(super) async fn wait_for_floor(begun: Instant, floor: Duration) {
 async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutcome, Outage> {
     let policy = &services.policies.lockout;
     let subject = subject(services, attempt).await?;
+    if let Some(until) = services.unclear_until(&subject).await? {
+        record(services, attempt, "login", "locked_unclear");
+        return Ok(LoginOutcome::Locked { until });
+    }
     let reservation = match services.attempts.reserve(&subject, policy, now(services)).await? {
         Reserved::Allowed(reservation) => reservation,
         Reserved::Locked { until, scope } => {
@@ -104,6 +108,9 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
         Err(_) => AttemptOutcome::NotJudged,
     };
     let locked = services.attempts.settle(reservation, settle_as, policy, now(services)).await;
+    if matches!(result, Err(Outage::Unclear(_))) {
+        services.note_unclear(&subject).await?;
+    }
     match result? {
         Verdict::Opened(opened) => {
             locked?;

@@ -10,6 +10,7 @@ mod opening;
 mod pbx;
 pub mod sign_out;
 pub mod sweep;
+mod unclear;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -78,9 +79,12 @@ impl Policies {
 /// a wrong password, and is counted as nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Outage {
-    /// The PBX does not answer, or not in a way that its profile knows.
+    /// The PBX does not answer.
     #[error("the PBX cannot be asked: {0}")]
     Pbx(Unavailable),
+    /// The PBX answers, but in no way that its profile knows.
+    #[error("the PBX's answer is not known to its profile: {0}")]
+    Unclear(Unavailable),
     /// A store of ours does not answer.
     #[error(transparent)]
     Store(#[from] Unavailable),

@@ -45,7 +45,9 @@ impl Services {
             PortalAnswer::Accepted(pbx) => Ok(PinVerdict::Accepted(pbx)),
             PortalAnswer::Challenge(pbx) => Ok(PinVerdict::Challenged(pbx)),
             PortalAnswer::Refused => Ok(PinVerdict::Refused),
-            PortalAnswer::Unknown { detail } => Err(Outage::Pbx(Unavailable::new("pbx", detail))),
+            PortalAnswer::Unknown { detail } => {
+                Err(Outage::Unclear(Unavailable::new("pbx", detail)))
+            }
         }
     }
 

@@ -94,7 +94,7 @@ impl ErrorKind {
 impl From<&Outage> for ErrorKind {
     fn from(outage: &Outage) -> Self {
         match outage {
-            Outage::Pbx(_) => Self::PbxDown,
+            Outage::Pbx(_) | Outage::Unclear(_) => Self::PbxDown,
             Outage::Store(_) => Self::StoreDown,
             Outage::Busy(retry_after) => Self::Busy { retry_after: *retry_after },
         }

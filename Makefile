@@ -16,7 +16,8 @@ release: build-tools ## the optimised binary: target/release/passgate
 	$(CARGO) build --release --bin passgate
 
 test: tools ## install what the tests need and run all of them
-	$(CARGO) test
+	$(CARGO) test --doc
+	$(CARGO) test --lib --bins --tests
 
 .PHONY: build-tools
 build-tools:

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use uuid::Uuid;
 
 use super::StartError;
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
@@ -13,16 +14,20 @@ use crate::adapters::key_ring::{KeyRing, KeyState};
 use crate::adapters::observed::{ObservedAudit, ObservedPortal};
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
-use crate::adapters::sqlite::{Database, SqliteAccounts, SqliteAttempts, SqliteSessions};
-use crate::config::{Config, HostPolicy};
-use crate::flows::{Policies, Services};
+use crate::adapters::sqlite::{
+    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteOutbox,
+    SqliteSessions,
+};
+use crate::config::{self, Config, HostPolicy, RejectAction};
+use crate::domain::mail::MailLimit;
+use crate::flows::{LinkLives, Policies, RolloutRules, Services};
 use crate::gateway::listeners::{ServerSettings, TimeLimits};
 use crate::gateway::pipeline::{FixedOrigin, GatewaySettings, Pipeline};
 use crate::gateway::rewrite::OwnNames;
 use crate::gateway::security_headers::SecurityHeaders;
 use crate::gateway::tls::{CertStore, CertificateFiles, development_certificate};
 use crate::gateway::upstreams::{UpstreamLimits, UpstreamServer, Upstreams};
-use crate::portal::{HostHeader, LoginDriver, UpstreamSettings};
+use crate::portal::{HostHeader, LoginDriver, NoSubscribers, UpstreamSettings};
 use crate::ports::{Clock, Random};
 use crate::profile::Profile;
 use crate::telemetry::Metrics;
@@ -80,12 +85,18 @@ pub(super) async fn assemble(config: &Config, clock: Arc<dyn Clock>) -> Result<P
     let services = Arc::new(Services {
         accounts: Arc::new(SqliteAccounts::new(database.clone())),
         sessions: sessions.clone(),
+        credentials: Arc::new(SqliteCredentials::new(database.clone())),
+        codes: Arc::new(SqliteCodes::new(database.clone())),
+        outbox: Arc::new(SqliteOutbox::new(database.clone())),
+        mail: None,
+        subscribers: Arc::new(NoSubscribers),
         attempts: Arc::new(SqliteAttempts::new(database.clone())),
         audit: Arc::new(ObservedAudit::new(Arc::new(TracingAudit), Arc::clone(&metrics))),
         hasher: hasher.clone(),
         vault: key_ring.clone(),
         portal: Arc::new(ObservedPortal::new(Arc::new(driver), Arc::clone(&metrics))),
         clock,
+        process: Uuid::from_bytes(random.bytes()),
         random,
         policies: policies(config),
     });
@@ -118,8 +129,25 @@ fn hasher(
         .map_err(|error| StartError::of("password hasher")(&error))
 }
 
+/// Who asks for the same link again within this time is told that it is on its way.
+const MAIL_AGAIN_AFTER: Duration = Duration::from_secs(120);
+
 fn policies(config: &Config) -> Policies {
+    let rules = |rules: &config::RolloutRules| RolloutRules {
+        redeclare_pin: rules.redeclare_pin,
+        redirect_at_reject: rules.reject_action == RejectAction::Redirect,
+    };
+    let tenants = config.rollout.tenants.iter();
     Policies {
+        pin: config.pin.clone(),
+        rules: rules(&config.rollout.everyone),
+        tenant_rules: tenants.map(|(name, tenant)| (name.clone(), rules(tenant))).collect(),
+        links: LinkLives { reset: config.codes.reset, welcome: config.codes.welcome },
+        mails_per_account: MailLimit {
+            most: config.limits.mails_per_account.map_or(u32::MAX, |rate| rate.count),
+            per: config.limits.mails_per_account.map_or(Duration::ZERO, |rate| rate.period),
+            again_after: MAIL_AGAIN_AFTER,
+        },
         rollout: config.rollout.rollout.clone(),
         session: config.session.policy,
         lockout: config.lockout.clone(),

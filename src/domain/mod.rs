@@ -2,12 +2,16 @@
 //! `now` and randomness are passed in, so every rule is a table that a test can walk.
 
 pub mod account;
+pub mod email_address;
 pub mod jar;
 pub mod lockout;
 pub mod login_decision;
 pub mod login_name;
+pub mod mail;
 pub mod next_path;
+pub mod one_time_code;
 pub mod password_policy;
+pub mod pin_journal;
 pub mod pin_policy;
 pub mod rollout;
 pub mod secret;

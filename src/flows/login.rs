@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::opening::{Opened, Opening};
 use super::pbx::{Asker, PinVerdict};
+use super::rejection::Rejection;
 use super::{Outage, Services};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockScope, address_key};
@@ -60,7 +61,7 @@ pub enum LoginOutcome {
         until: Timestamp,
     },
     /// The PIN is right, but the reject phase runs (R-A4).
-    TooLate,
+    TooLate(Rejection),
 }
 
 /// Carries out a login. Every refusal takes at least the configured floor, so that its time says
@@ -120,7 +121,7 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
         }
         Verdict::TooLate => {
             record(services, attempt, "login", "pin_after_reject");
-            Ok(LoginOutcome::TooLate)
+            Ok(LoginOutcome::TooLate(Rejection::AskSupport))
         }
         Verdict::Refused { reason, .. } => {
             record(services, attempt, "login", reason);

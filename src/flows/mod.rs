@@ -8,29 +8,48 @@ pub mod current_pin;
 pub mod login;
 mod opening;
 mod pbx;
+pub mod post;
+pub mod redeem;
+pub mod rejection;
+pub mod set_password;
 pub mod sign_out;
 pub mod sweep;
 mod unclear;
+pub mod write_back;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::domain::lockout::LockoutPolicy;
+use crate::domain::mail::MailLimit;
 use crate::domain::password_policy::PasswordPolicy;
+use crate::domain::pin_policy::PinPolicy;
 use crate::domain::rollout::Rollout;
 use crate::domain::session::SessionPolicy;
 use crate::ports::{
-    AccountStore, AttemptStore, AuditLog, Clock, HashError, PasswordHasher, Portal, Random,
-    SessionStore, Unavailable, Vault,
+    AccountStore, AttemptStore, AuditLog, Clock, CodeStore, Composer, CredentialStore, HashError,
+    MailTransport, Outbox, PasswordHasher, Portal, Random, SessionStore, Subscribers, Unavailable,
+    Vault,
 };
 
 pub use opening::Opened;
 
 /// Everything that flows need: the ports, and the configured rules.
+#[derive(Clone)]
 pub struct Services {
     /// Accounts.
     pub accounts: Arc<dyn AccountStore>,
+    /// Changes of credentials.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// One-time codes.
+    pub codes: Arc<dyn CodeStore>,
+    /// Mails on their way.
+    pub outbox: Arc<dyn Outbox>,
+    /// Writing and handing over mails; `None` when e-mail is off.
+    pub mail: Option<MailOffice>,
     /// Sessions.
     pub sessions: Arc<dyn SessionStore>,
     /// Failed logins.
@@ -43,12 +62,25 @@ pub struct Services {
     pub vault: Arc<dyn Vault>,
     /// The PBX.
     pub portal: Arc<dyn Portal>,
+    /// The PBX's records of its users.
+    pub subscribers: Arc<dyn Subscribers>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// The mark of this process, on what it is in the middle of.
+    pub process: Uuid,
     /// The configured rules.
     pub policies: Policies,
+}
+
+/// What it takes to send mails.
+#[derive(Clone)]
+pub struct MailOffice {
+    /// Writes them.
+    pub composer: Arc<dyn Composer>,
+    /// Hands them over.
+    pub transport: Arc<dyn MailTransport>,
 }
 
 /// The configured rules.
@@ -64,11 +96,71 @@ pub struct Policies {
     pub password: PasswordPolicy,
     /// Rules of tenants that have their own.
     pub tenant_passwords: HashMap<String, PasswordPolicy>,
+    /// Rules for new voicemail PINs.
+    pub pin: PinPolicy,
+    /// What else the rollout asks for.
+    pub rules: RolloutRules,
+    /// The same of tenants that have their own.
+    pub tenant_rules: HashMap<String, RolloutRules>,
+    /// How long links live.
+    pub links: LinkLives,
+    /// How many mails with a link one account gets.
+    pub mails_per_account: MailLimit,
     /// Whether a PIN that the PBX accepts makes an account (`directory.create_on_first_login`).
     pub create_on_first_login: bool,
 }
 
+/// What a rollout asks for besides its dates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolloutRules {
+    /// At force, the voicemail PIN is declared anew with the first password (R-A3).
+    pub redeclare_pin: bool,
+    /// At reject, the user is led into the reset flow instead of back to the login page (R-A4).
+    pub redirect_at_reject: bool,
+}
+
+/// How long the links in mails work, from the moment that the mail is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkLives {
+    /// A reset link; also one that confirms an address.
+    pub reset: Duration,
+    /// A welcome link.
+    pub welcome: Duration,
+}
+
+impl Default for Policies {
+    /// What the configuration says when it says nothing, without dates.
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(count * 60);
+        Self {
+            rollout: Rollout::default(),
+            session: SessionPolicy { idle: minutes(4 * 60), absolute: Some(minutes(7 * 24 * 60)) },
+            lockout: LockoutPolicy {
+                max_failures: 5,
+                window: minutes(15),
+                duration: minutes(15),
+                max_failures_per_address: 500,
+                offices: Vec::new(),
+                refusal_floor: Duration::from_millis(500),
+            },
+            password: PasswordPolicy::standard(),
+            tenant_passwords: HashMap::new(),
+            pin: PinPolicy::standard(),
+            rules: RolloutRules { redeclare_pin: true, redirect_at_reject: false },
+            tenant_rules: HashMap::new(),
+            links: LinkLives { reset: minutes(60), welcome: minutes(72 * 60) },
+            mails_per_account: MailLimit { most: 3, per: minutes(60), again_after: minutes(2) },
+            create_on_first_login: true,
+        }
+    }
+}
+
 impl Policies {
+    /// The rollout's rules for `tenant`.
+    pub fn rules_for(&self, tenant: &str) -> RolloutRules {
+        self.tenant_rules.get(tenant).copied().unwrap_or(self.rules)
+    }
+
     /// The password rules that hold for `tenant`.
     pub fn password_for(&self, tenant: &str) -> &PasswordPolicy {
         self.tenant_passwords.get(tenant).unwrap_or(&self.password)

@@ -5,8 +5,10 @@ mod driver;
 mod location;
 mod login_form;
 mod login_request;
+mod subscribers;
 
 pub use driver::{HostHeader, LoginDriver, UpstreamSettings};
+pub use subscribers::NoSubscribers;
 
 #[cfg(test)]
 #[cfg(feature = "demo")]

@@ -4,9 +4,14 @@
 mod accounts;
 mod attempts;
 mod audit;
+mod codes;
+mod credentials;
 mod hasher;
+mod mail;
+mod outbox;
 mod portal;
 mod sessions;
+mod subscribers;
 mod time;
 mod vault;
 
@@ -15,9 +20,14 @@ pub use accounts::{
 };
 pub use attempts::{AttemptStore, Reservation, Reserved};
 pub use audit::{AuditLog, SecurityEvent};
+pub use codes::CodeStore;
+pub use credentials::{Begun, CredentialChange, CredentialStore, JournalStep, NewPassword};
 pub use hasher::{HashError, PasswordHasher, Verified};
+pub use mail::{Composer, Letter, Mail, MailTransport, SendError};
+pub use outbox::{Enqueued, Outbox};
 pub use portal::{Portal, PortalAnswer, PortalLogin, PortalSession};
 pub use sessions::SessionStore;
+pub use subscribers::{OwnSession, PinWriting, PinWritten, Subscribers};
 pub use time::{Clock, Random};
 pub use vault::{Vault, VaultError};
 

@@ -8,8 +8,11 @@
 mod account_rows;
 mod accounts;
 mod attempts;
+mod codes;
+mod credentials;
 mod import;
 mod open;
+mod outbox;
 mod ring_check;
 mod sessions;
 
@@ -24,7 +27,10 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use self::accounts::SqliteAccounts;
 pub use self::attempts::SqliteAttempts;
+pub use self::codes::SqliteCodes;
+pub use self::credentials::SqliteCredentials;
 pub use self::open::OpenError;
+pub use self::outbox::SqliteOutbox;
 pub use self::ring_check::RingCheckError;
 pub use self::sessions::SqliteSessions;
 use crate::domain::account::AccountId;

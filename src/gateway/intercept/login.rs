@@ -69,7 +69,7 @@ pub(in crate::gateway) async fn answer(
         LoginOutcome::Opened(opened) => return Ok(signed_in(&opened, post, places)),
         LoginOutcome::Refused => Message::Refused,
         LoginOutcome::Locked { until } => Message::Locked { wait: wait(until, now) },
-        LoginOutcome::TooLate => Message::TooLate,
+        LoginOutcome::TooLate(_) => Message::TooLate,
     };
     let flash = Flash { message, login: typed };
     Ok(refused(post, places, &flash, || flash::create(&*services.vault, &flash, now)))

@@ -17,15 +17,17 @@ use crate::adapters::clock::MovableClock;
 use crate::adapters::key_ring::{KeyRing, KeyState};
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
-use crate::adapters::sqlite::{Database, SqliteAccounts, SqliteAttempts, SqliteSessions};
+use crate::adapters::sqlite::{
+    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteOutbox,
+    SqliteSessions,
+};
 use crate::domain::jar::Jar;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::login_name::LoginName;
-use crate::domain::password_policy::PasswordPolicy;
-use crate::domain::rollout::Rollout;
 use crate::domain::secret::Secret;
-use crate::domain::session::{ObtainedWith, Progress, SessionPolicy, SessionRecord, SessionToken};
+use crate::domain::session::{ObtainedWith, Progress, SessionRecord, SessionToken};
 use crate::flows::{Policies, Services};
+use crate::portal::NoSubscribers;
 use crate::ports::{AuditLog, Portal, PortalAnswer, PortalLogin, SecurityEvent, Unavailable};
 use crate::telemetry::Metrics;
 
@@ -89,21 +91,20 @@ pub(crate) async fn gateway() -> Gateway {
     let services = Services {
         accounts: Arc::new(SqliteAccounts::new(database.clone())),
         sessions: Arc::new(CachedSessions::new(durable, 100)),
-        attempts: Arc::new(SqliteAttempts::new(database)),
+        attempts: Arc::new(SqliteAttempts::new(database.clone())),
+        credentials: Arc::new(SqliteCredentials::new(database.clone())),
+        codes: Arc::new(SqliteCodes::new(database.clone())),
+        outbox: Arc::new(SqliteOutbox::new(database)),
+        mail: None,
+        subscribers: Arc::new(NoSubscribers),
         audit: heard.clone(),
         hasher: Arc::new(hasher),
         vault: ring.clone(),
         portal: pbx.clone(),
         clock: clock.clone(),
         random,
-        policies: Policies {
-            rollout: Rollout::default(),
-            session: SessionPolicy { idle: Duration::from_secs(4 * 3600), absolute: None },
-            lockout: lockout(),
-            password: PasswordPolicy::default(),
-            tenant_passwords: std::collections::HashMap::new(),
-            create_on_first_login: true,
-        },
+        process: uuid::Uuid::from_u128(1),
+        policies: Policies { lockout: lockout(), ..Policies::default() },
     };
     let list = ring.clone();
     let key = |info: crate::adapters::key_ring::KeyInfo| KeyInfo {

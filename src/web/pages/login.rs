@@ -103,7 +103,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
             let wait = wait_until(until, pages.services.clock.now());
             refused(&Refusal::Said(Message::Locked { wait }))
         }
-        Ok(LoginOutcome::TooLate) => refused(&Refusal::Said(Message::TooLate)),
+        Ok(LoginOutcome::TooLate(_)) => refused(&Refusal::Said(Message::TooLate)),
         Err(kind) => visit.error(&pages, kind),
     }
 }

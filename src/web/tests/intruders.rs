@@ -183,18 +183,8 @@ async fn a_busy_hasher_gives_no_guess_back() {
     let name = LoginName::parse(ALICE).unwrap();
     let real = &world.services;
     let guess = async |number: usize| {
-        let services = Services {
-            accounts: Arc::clone(&real.accounts),
-            sessions: Arc::clone(&real.sessions),
-            attempts: Arc::clone(&real.attempts),
-            audit: Arc::clone(&real.audit),
-            hasher: Arc::new(Busy { hasher: Arc::clone(&real.hasher), asked: false.into() }),
-            vault: Arc::clone(&real.vault),
-            portal: Arc::clone(&real.portal),
-            clock: Arc::clone(&real.clock),
-            random: Arc::clone(&real.random),
-            policies: real.policies.clone(),
-        };
+        let hasher = Arc::new(Busy { hasher: Arc::clone(&real.hasher), asked: false.into() });
+        let services = Services { hasher, ..(**real).clone() };
         let attempt = world.attempt(name.clone(), &format!("Wrong-Guess-{number}"));
         log_in(&services, attempt).await
     };

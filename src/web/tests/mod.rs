@@ -25,13 +25,17 @@ use crate::adapters::clock::MovableClock;
 use crate::adapters::key_ring::KeyRing;
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
-use crate::adapters::sqlite::{Database, SqliteAccounts, SqliteAttempts, SqliteSessions};
+use crate::adapters::sqlite::{
+    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteOutbox,
+    SqliteSessions,
+};
 use crate::demo::portal::{LegacyPortal, Options};
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::password_policy::PasswordPolicy;
 use crate::domain::rollout::{Rollout, Schedule};
 use crate::domain::session::SessionPolicy;
 use crate::flows::{Policies, Services};
+use crate::portal::NoSubscribers;
 use crate::portal::{HostHeader, LoginDriver, UpstreamSettings};
 use crate::ports::{Clock, Random};
 use crate::profile::Profile;
@@ -93,26 +97,27 @@ impl World {
             accounts: Arc::new(SqliteAccounts::new(database.clone())),
             sessions: Arc::new(CachedSessions::new(sessions, 1000)),
             attempts: Arc::new(SqliteAttempts::new(database.clone())),
+            credentials: Arc::new(SqliteCredentials::new(database.clone())),
+            codes: Arc::new(SqliteCodes::new(database.clone())),
+            outbox: Arc::new(SqliteOutbox::new(database.clone())),
+            mail: None,
+            subscribers: Arc::new(NoSubscribers),
             audit: Arc::new(TracingAudit),
             hasher: Arc::new(hasher),
             vault,
             portal: Arc::new(driver),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random,
+            process: uuid::Uuid::from_u128(1),
             policies: Policies {
                 rollout: Rollout { everyone: schedule, ..Rollout::default() },
                 session: SessionPolicy { idle: Duration::from_secs(4 * 3600), absolute: None },
                 lockout: LockoutPolicy {
-                    max_failures: 5,
-                    window: Duration::from_secs(900),
-                    duration: Duration::from_secs(900),
-                    max_failures_per_address: 500,
-                    offices: Vec::new(),
                     refusal_floor: Duration::ZERO,
+                    ..Policies::default().lockout
                 },
-                password: PasswordPolicy::standard(),
                 tenant_passwords: HashMap::from([(STRICT.to_owned(), PasswordPolicy::nist())]),
-                create_on_first_login: true,
+                ..Policies::default()
             },
         });
         let names = move |typed: &str, host: &str| {

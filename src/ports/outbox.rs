@@ -1,0 +1,81 @@
+//! Mails on their way, durable.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Unavailable;
+use crate::domain::mail::{MailId, MailLimit, MailState, NewMail, StoredMail};
+
+/// Answer to queueing a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is on its way.
+    Now,
+    /// Not again: this is when the latest one was asked for. Either a moment ago, or the account
+    /// had as many as it gets.
+    Already {
+        /// When.
+        asked_at: Timestamp,
+    },
+}
+
+/// The queue of mails.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Queues a mail with a link, within the account's limit. What counts are the account's mails
+    /// with links of the kinds that share its [`Purpose`](crate::domain::one_time_code::Purpose);
+    /// dropped ones do not count. Atomic: of parallel calls for one account only one queues.
+    async fn enqueue(&self, mail: NewMail, limit: MailLimit) -> Result<Enqueued, Unavailable>;
+
+    /// Takes up to `most` mails that are due at `now`, oldest first: they are `Sending`, and an
+    /// attempt is counted. Those that another process has been sending since `lease` ago are due
+    /// again: it died.
+    async fn claim(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+        most: usize,
+    ) -> Result<Vec<StoredMail>, Unavailable>;
+
+    /// The mail server has it.
+    async fn sent(&self, id: MailId, now: Timestamp) -> Result<(), Unavailable>;
+
+    /// Not now: it is queued again until `next`. With `counted = false` the attempt is taken back
+    /// (the server could not be asked at all).
+    async fn retry_later(
+        &self,
+        id: MailId,
+        error: &str,
+        next: Timestamp,
+        counted: bool,
+    ) -> Result<(), Unavailable>;
+
+    /// Never: a dead letter.
+    async fn give_up(&self, id: MailId, error: &str, now: Timestamp) -> Result<(), Unavailable>;
+
+    /// Not needed any more.
+    async fn drop_mail(&self, id: MailId, now: Timestamp) -> Result<(), Unavailable>;
+
+    /// Mails in `state` (all, if `None`), latest first, at most `limit`, that come after `cursor`.
+    async fn list(
+        &self,
+        state: Option<MailState>,
+        cursor: Option<MailId>,
+        limit: usize,
+    ) -> Result<Vec<StoredMail>, Unavailable>;
+
+    /// One mail.
+    async fn by_id(&self, id: MailId) -> Result<Option<StoredMail>, Unavailable>;
+
+    /// An administrator wants a dead (or waiting) mail tried again now: its attempts and its age
+    /// count from `now`. `false` if it is neither.
+    async fn requeue(&self, id: MailId, now: Timestamp) -> Result<bool, Unavailable>;
+
+    /// How many mails are in each state.
+    async fn counts(&self) -> Result<Vec<(MailState, u64)>, Unavailable>;
+
+    /// Forgets mails that ended before `ended_before`.
+    async fn purge(&self, ended_before: Timestamp) -> Result<(), Unavailable>;
+}

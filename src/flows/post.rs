@@ -35,7 +35,8 @@ pub async fn request(
     Err(Outage::Store(Unavailable::new("flow", "to come")))
 }
 
-/// Hands over the mails that are due; returns how many were tried. Called every second.
-pub async fn deliver(_services: &Services) -> Result<usize, Unavailable> {
+/// Hands over at most `most` mails that are due; returns how many were tried. Called every second,
+/// with what `mail.rate` leaves.
+pub async fn deliver(_services: &Services, _most: usize) -> Result<usize, Unavailable> {
     Ok(0)
 }

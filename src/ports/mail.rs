@@ -33,6 +33,8 @@ pub struct Letter<'a> {
 pub struct Mail {
     /// Identity; becomes the `Message-ID`.
     pub id: MailId,
+    /// What it is about; not part of what is sent.
+    pub kind: MailKind,
     /// `Name <address>`.
     pub from: String,
     /// The recipient's address.
@@ -50,7 +52,10 @@ pub struct Mail {
 impl std::fmt::Debug for Mail {
     /// Without its parts: they hold a link.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mail").field("id", &self.id).field("subject", &self.subject).finish()
+        f.debug_struct("Mail")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 

@@ -34,6 +34,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (state, next_attempt_at);
 CREATE INDEX outbox_by_account ON outbox (account, asked_at);
 CREATE INDEX outbox_latest ON outbox (asked_at, id);
+CREATE INDEX outbox_ended ON outbox (ended_at) WHERE ended_at IS NOT NULL;
 
 -- PIN write-backs that are not at their end (R-B4): at most one for an account.
 CREATE TABLE pin_journal (

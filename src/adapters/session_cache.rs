@@ -211,12 +211,19 @@ impl SessionStore for CachedSessions {
         except: Option<SessionId>,
     ) -> Result<usize, Unavailable> {
         let unfinished = SweepUnlessDone::new(&self.sweep);
-        let deleted = self.durable.delete_all(account, except).await?;
-        for id in &deleted {
+        let mut ended: HashSet<SessionId> =
+            self.durable.delete_all(account, except).await?.into_iter().collect();
+        // A change of the password has deleted the rows already: who is loading one of them looks
+        // again, and those in memory are found by their account.
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        let of_account = |session: &Arc<LiveSession>| session.record().account == account;
+        let present = self.live().into_iter().filter(of_account).map(|one| one.record().id);
+        ended.extend(present.filter(|id| Some(*id) != except));
+        for id in &ended {
             self.forget(id);
         }
         unfinished.done();
-        Ok(deleted.len())
+        Ok(ended.len())
     }
 
     async fn of_account(&self, account: AccountId) -> Result<Vec<SessionRecord>, Unavailable> {

@@ -30,7 +30,7 @@ pub enum Stage {
 }
 
 /// One row. An account has at most one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct JournalEntry {
     /// Whose.
     pub account: AccountId,
@@ -50,8 +50,24 @@ pub struct JournalEntry {
     pub began_at: Timestamp,
     /// How often its end was tried in the background.
     pub attempts: u32,
-    /// When it is tried next.
+    /// When it is tried next. In stage `Writing`: how long its holder is left alone, because
+    /// during an upgrade the process that began it may still be alive.
     pub next_attempt_at: Timestamp,
+}
+
+impl std::fmt::Debug for JournalEntry {
+    /// Without the hash.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JournalEntry")
+            .field("account", &self.account)
+            .field("stage", &self.stage)
+            .field("epoch", &self.epoch)
+            .field("holder", &self.holder)
+            .field("began_at", &self.began_at)
+            .field("attempts", &self.attempts)
+            .field("next_attempt_at", &self.next_attempt_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A pending write-back is tried again after half a minute, one minute, two … at most half an hour.

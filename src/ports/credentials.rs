@@ -84,22 +84,25 @@ pub trait CredentialStore: Send + Sync {
     /// The account's row.
     async fn entry(&self, account: AccountId) -> Result<Option<JournalEntry>, Unavailable>;
 
-    /// Takes the row over for `holder`. `None` if there is none, or if it is held: by a row's
-    /// live flow of this process (`Writing`, holder == `holder`), or pending and taken a moment ago
-    /// (`next_attempt_at` is moved on by the claim, see `until`). A row in stage `Writing` of
-    /// another holder was left by a process that died.
+    /// Takes the row over for `holder`, and moves its `next_attempt_at` on to `until`, so that
+    /// nobody else takes it meanwhile. `None` if there is none; if its `next_attempt_at` is after
+    /// `now`; or if it belongs to a live flow of this process (`Writing`, holder == `holder`). A
+    /// row in stage `Writing` of another holder, whose time has come, was left by a process that
+    /// died.
     async fn claim(
         &self,
         account: AccountId,
         holder: Uuid,
+        now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<JournalEntry>, Unavailable>;
 
-    /// Accounts with a row to look at: in stage `Writing` of another holder than `holder`, or
-    /// pending and due at `now`.
+    /// Accounts with a row that [`Self::claim`] would give to `holder` at `now`, longest due
+    /// first.
     async fn due(&self, holder: Uuid, now: Timestamp) -> Result<Vec<AccountId>, Unavailable>;
 
-    /// The attempt came to no end: counts it and says when the next is due.
+    /// The attempt came to no end: counts it, says when the next is due, and lets go of the row.
+    /// Nothing happens if `holder` does not hold it.
     async fn postpone(
         &self,
         account: AccountId,

@@ -26,12 +26,13 @@ pub enum Enqueued {
 pub trait Outbox: Send + Sync {
     /// Queues a mail with a link, within the account's limit. What counts are the account's mails
     /// with links of the kinds that share its [`Purpose`](crate::domain::one_time_code::Purpose);
-    /// dropped ones do not count. Atomic: of parallel calls for one account only one queues.
+    /// dropped ones do not count. Atomic: of parallel calls for one account only one queues. A mail
+    /// without a link has no limit.
     async fn enqueue(&self, mail: NewMail, limit: MailLimit) -> Result<Enqueued, Unavailable>;
 
     /// Takes up to `most` mails that are due at `now`, oldest first: they are `Sending`, and an
-    /// attempt is counted. Those that another process has been sending since `lease` ago are due
-    /// again: it died.
+    /// attempt is counted. Those that somebody has been sending since `lease` ago are due again:
+    /// the process died.
     async fn claim(
         &self,
         now: Timestamp,
@@ -39,7 +40,8 @@ pub trait Outbox: Send + Sync {
         most: usize,
     ) -> Result<Vec<StoredMail>, Unavailable>;
 
-    /// The mail server has it.
+    /// The mail server has it. Holds whatever was noted meanwhile; the other answers change only a
+    /// mail that has not ended.
     async fn sent(&self, id: MailId, now: Timestamp) -> Result<(), Unavailable>;
 
     /// Not now: it is queued again until `next`. With `counted = false` the attempt is taken back
@@ -58,7 +60,8 @@ pub trait Outbox: Send + Sync {
     /// Not needed any more.
     async fn drop_mail(&self, id: MailId, now: Timestamp) -> Result<(), Unavailable>;
 
-    /// Mails in `state` (all, if `None`), latest first, at most `limit`, that come after `cursor`.
+    /// Mails in `state` (all, if `None`), latest first, at most `limit`, that come after `cursor`
+    /// (none, if that mail is gone).
     async fn list(
         &self,
         state: Option<MailState>,
@@ -73,7 +76,7 @@ pub trait Outbox: Send + Sync {
     /// count from `now`. `false` if it is neither.
     async fn requeue(&self, id: MailId, now: Timestamp) -> Result<bool, Unavailable>;
 
-    /// How many mails are in each state.
+    /// How many mails are in each state; every state is told, also the empty ones.
     async fn counts(&self) -> Result<Vec<(MailState, u64)>, Unavailable>;
 
     /// Forgets mails that ended before `ended_before`.

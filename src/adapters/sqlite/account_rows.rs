@@ -1,10 +1,11 @@
-//! How an account is laid out in its row.
+//! How an account is laid out in its row: read, changed, written back.
 
-use sqlx::Row;
+use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::{from_micros, unavailable, unreadable};
+use super::{from_micros, to_micros, unavailable, unreadable};
 use crate::domain::account::{Account, AccountId, Role, SealedPin, StoredPassword};
 use crate::domain::login_name::{LoginName, fold};
 use crate::ports::Unavailable;
@@ -44,6 +45,74 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, Unavailable> {
         last_login_at: time("last_login_at")?,
         created_at: time("created_at")?.ok_or_else(|| unreadable("a time"))?,
     })
+}
+
+/// The account with this id.
+pub(super) async fn by_id(
+    connection: &mut SqliteConnection,
+    id: AccountId,
+) -> Result<Option<Account>, Unavailable> {
+    let row = sqlx::query(concat!("SELECT ", account_columns!(), " FROM accounts WHERE id = ?"))
+        .bind(id.0.as_bytes().as_slice())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable)?;
+    row.as_ref().map(account).transpose()
+}
+
+/// Writes an account back, all but what never changes.
+pub(super) async fn update(
+    connection: &mut SqliteConnection,
+    account: &Account,
+) -> Result<(), Unavailable> {
+    let password = account.password.as_ref();
+    let previous = account.previous_password.as_ref();
+    sqlx::query(
+        "UPDATE accounts
+            SET email = ?, name = ?, role = ?, search = ?, disabled = ?, password_phc = ?,
+                password_set_at = ?, previous_phc = ?, previous_set_at = ?, pin = ?,
+                pin_refused = ?, epoch = ?, last_login_at = ?
+          WHERE id = ?",
+    )
+    .bind(&account.email)
+    .bind(&account.name)
+    .bind(role_text(account.role))
+    .bind(search_text(&account.login, &account.name, account.email.as_deref()))
+    .bind(account.disabled)
+    .bind(password.map(|password| password.phc.as_str()))
+    .bind(password.map(|password| to_micros(password.set_at)))
+    .bind(previous.map(|password| password.phc.as_str()))
+    .bind(previous.map(|password| to_micros(password.set_at)))
+    .bind(account.pin.as_ref().map(|pin| pin.0.as_slice()))
+    .bind(account.pin_refused)
+    .bind(i64::try_from(account.epoch).map_err(|_| unreadable("an epoch"))?)
+    .bind(account.last_login_at.map(to_micros))
+    .bind(account.id.0.as_bytes().as_slice())
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(())
+}
+
+/// A new portal password: the one before is kept, and the epoch moves on. The time is as precise as
+/// it is stored.
+pub(super) fn put_password(
+    account: &mut Account,
+    phc: String,
+    at: Timestamp,
+) -> Result<(), Unavailable> {
+    let set_at = from_micros(to_micros(at))?;
+    if let Some(before) = account.password.replace(StoredPassword { phc, set_at }) {
+        account.previous_password = Some(before);
+    }
+    account.epoch += 1;
+    Ok(())
+}
+
+/// The PIN that the PBX is known to accept: it can be replayed again.
+pub(super) fn put_pin(account: &mut Account, pin: SealedPin) {
+    account.pin = Some(pin);
+    account.pin_refused = false;
 }
 
 /// Reads the login name out of `extension` and `tenant`.

@@ -5,11 +5,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Row, SqliteConnection};
 
-use super::account_rows::{account, account_columns, extension_order, role_text, search_text};
+use super::account_rows::{
+    account, account_columns, by_id, extension_order, put_password, put_pin, role_text,
+    search_text, update,
+};
 use super::{Database, from_micros, to_micros, unavailable, unreadable};
-use crate::domain::account::{Account, AccountId, AccountState, NewAccount, StoredPassword};
+use crate::domain::account::{Account, AccountId, AccountState, NewAccount};
 use crate::domain::login_name::{LoginName, fold};
 use crate::ports::{
     AccountChange, AccountPage, AccountQuery, AccountStore, Created, ImportRow, Imported,
@@ -214,36 +217,16 @@ async fn by_login(
     row.as_ref().map(account).transpose()
 }
 
-async fn by_id(
-    connection: &mut SqliteConnection,
-    id: AccountId,
-) -> Result<Option<Account>, Unavailable> {
-    let row = sqlx::query(concat!("SELECT ", account_columns!(), " FROM accounts WHERE id = ?"))
-        .bind(id.0.as_bytes().as_slice())
-        .fetch_optional(connection)
-        .await
-        .map_err(unavailable)?;
-    row.as_ref().map(account).transpose()
-}
-
 /// The account after the change, with times as precise as they are stored.
 fn apply(mut account: Account, change: AccountChange) -> Result<Account, Unavailable> {
     match change {
-        AccountChange::Password { phc, at } => {
-            let set_at = from_micros(to_micros(at))?;
-            let before = account.password.replace(StoredPassword { phc, set_at });
-            account.previous_password = before.or(account.previous_password);
-            account.epoch += 1;
-        }
+        AccountChange::Password { phc, at } => put_password(&mut account, phc, at)?,
         AccountChange::Rehash { phc } => {
             if let Some(password) = &mut account.password {
                 password.phc = phc;
             }
         }
-        AccountChange::Pin(pin) => {
-            account.pin = Some(pin);
-            account.pin_refused = false;
-        }
+        AccountChange::Pin(pin) => put_pin(&mut account, pin),
         AccountChange::PinRefused => account.pin_refused = true,
         AccountChange::LoggedIn { at } => {
             let at = from_micros(to_micros(at))?;
@@ -262,39 +245,6 @@ fn apply(mut account: Account, change: AccountChange) -> Result<Account, Unavail
         }
     }
     Ok(account)
-}
-
-async fn update(
-    transaction: &mut Transaction<'static, Sqlite>,
-    account: &Account,
-) -> Result<(), Unavailable> {
-    let password = account.password.as_ref();
-    let previous = account.previous_password.as_ref();
-    sqlx::query(
-        "UPDATE accounts
-            SET email = ?, name = ?, role = ?, search = ?, disabled = ?, password_phc = ?,
-                password_set_at = ?, previous_phc = ?, previous_set_at = ?, pin = ?,
-                pin_refused = ?, epoch = ?, last_login_at = ?
-          WHERE id = ?",
-    )
-    .bind(&account.email)
-    .bind(&account.name)
-    .bind(role_text(account.role))
-    .bind(search_text(&account.login, &account.name, account.email.as_deref()))
-    .bind(account.disabled)
-    .bind(password.map(|password| password.phc.as_str()))
-    .bind(password.map(|password| to_micros(password.set_at)))
-    .bind(previous.map(|password| password.phc.as_str()))
-    .bind(previous.map(|password| to_micros(password.set_at)))
-    .bind(account.pin.as_ref().map(|pin| pin.0.as_slice()))
-    .bind(account.pin_refused)
-    .bind(i64::try_from(account.epoch).map_err(|_| unreadable("an epoch"))?)
-    .bind(account.last_login_at.map(to_micros))
-    .bind(account.id.0.as_bytes().as_slice())
-    .execute(&mut **transaction)
-    .await
-    .map_err(unavailable)?;
-    Ok(())
 }
 
 fn state_text(state: AccountState) -> &'static str {

@@ -4,16 +4,38 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use uuid::Uuid;
 
-use super::Database;
-use crate::domain::mail::{MailId, MailLimit, MailState, NewMail, StoredMail};
+use super::account_rows::account_id;
+use super::{Database, from_micros, to_micros, unavailable, unreadable};
+use crate::domain::mail::{MailId, MailKind, MailLimit, MailState, NewMail, StoredMail};
 use crate::ports::{Enqueued, Outbox, Unavailable};
 
 /// The table of mails.
 #[derive(Debug, Clone)]
 pub struct SqliteOutbox {
-    #[allow(dead_code, reason = "skeleton")]
     database: Database,
+}
+
+/// The columns that [`mail`] reads.
+macro_rules! mail_columns {
+    () => {
+        "id, kind, account, epoch, recipient, asked_at, state, attempts, last_error, \
+         next_attempt_at, ended_at"
+    };
+}
+
+/// Ids of mails that are due at ?1, or that somebody has been sending since ?2; at most ?3, oldest
+/// first.
+macro_rules! due_mails {
+    () => {
+        "SELECT id FROM outbox
+          WHERE (state = 'queued' AND next_attempt_at <= ?1)
+             OR (state = 'sending' AND sending_since <= ?2)
+          ORDER BY asked_at, id LIMIT ?3"
+    };
 }
 
 impl SqliteOutbox {
@@ -23,69 +45,296 @@ impl SqliteOutbox {
     }
 }
 
-fn to_come<T>() -> Result<T, Unavailable> {
-    Err(Unavailable::new("store", "to come"))
-}
-
 #[async_trait]
 impl Outbox for SqliteOutbox {
-    async fn enqueue(&self, _: NewMail, _: MailLimit) -> Result<Enqueued, Unavailable> {
-        to_come()
+    async fn enqueue(&self, mail: NewMail, limit: MailLimit) -> Result<Enqueued, Unavailable> {
+        let mut transaction = self.database.write_durably().await?;
+        if let Some(asked_at) = held_back(&mut transaction, &mail, limit).await? {
+            return Ok(Enqueued::Already { asked_at });
+        }
+        insert(&mut transaction, &mail).await?;
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(Enqueued::Now)
     }
 
     async fn claim(
         &self,
-        _: Timestamp,
-        _: Duration,
-        _: usize,
+        now: Timestamp,
+        lease: Duration,
+        most: usize,
     ) -> Result<Vec<StoredMail>, Unavailable> {
-        Ok(Vec::new())
+        // Asked every second, mostly in vain: the write lock is taken only for mails.
+        let due = sqlx::query_scalar::<_, i64>(concat!("SELECT EXISTS (", due_mails!(), ")"))
+            .bind(to_micros(now))
+            .bind(to_micros(now - lease))
+            .bind(1)
+            .fetch_one(self.database.readers())
+            .await
+            .map_err(unavailable)?;
+        if due == 0 {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.database.write().await?;
+        let rows = sqlx::query(concat!(
+            "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sending_since = ?1
+              WHERE id IN (",
+            due_mails!(),
+            ") RETURNING ",
+            mail_columns!()
+        ))
+        .bind(to_micros(now))
+        .bind(to_micros(now - lease))
+        .bind(signed(most))
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let mut mails = rows.iter().map(mail).collect::<Result<Vec<_>, _>>()?;
+        transaction.commit().await.map_err(unavailable)?;
+        mails.sort_by_key(|mail| (mail.mail.asked_at, mail.mail.id));
+        Ok(mails)
     }
 
-    async fn sent(&self, _: MailId, _: Timestamp) -> Result<(), Unavailable> {
-        to_come()
+    async fn sent(&self, id: MailId, now: Timestamp) -> Result<(), Unavailable> {
+        // Whatever was believed of it meanwhile: the server has it.
+        let mut transaction = self.database.write().await?;
+        sqlx::query(
+            "UPDATE outbox SET state = 'sent', ended_at = ?2, sending_since = NULL,
+                               last_error = NULL
+              WHERE id = ?1",
+        )
+        .bind(id.0.as_bytes().as_slice())
+        .bind(to_micros(now))
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)
     }
 
     async fn retry_later(
         &self,
-        _: MailId,
-        _: &str,
-        _: Timestamp,
-        _: bool,
+        id: MailId,
+        error: &str,
+        next: Timestamp,
+        counted: bool,
     ) -> Result<(), Unavailable> {
-        to_come()
+        let mut transaction = self.database.write().await?;
+        sqlx::query(
+            "UPDATE outbox SET state = 'queued', next_attempt_at = ?3, last_error = ?2,
+                               attempts = max(attempts - ?4, 0), sending_since = NULL
+              WHERE id = ?1 AND state = 'sending'",
+        )
+        .bind(id.0.as_bytes().as_slice())
+        .bind(error)
+        .bind(to_micros(next))
+        .bind(i64::from(!counted))
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)
     }
 
-    async fn give_up(&self, _: MailId, _: &str, _: Timestamp) -> Result<(), Unavailable> {
-        to_come()
+    async fn give_up(&self, id: MailId, error: &str, now: Timestamp) -> Result<(), Unavailable> {
+        self.end(id, MailState::Dead, Some(error), now).await
     }
 
-    async fn drop_mail(&self, _: MailId, _: Timestamp) -> Result<(), Unavailable> {
-        to_come()
+    async fn drop_mail(&self, id: MailId, now: Timestamp) -> Result<(), Unavailable> {
+        self.end(id, MailState::Dropped, None, now).await
     }
 
     async fn list(
         &self,
-        _: Option<MailState>,
-        _: Option<MailId>,
-        _: usize,
+        state: Option<MailState>,
+        cursor: Option<MailId>,
+        limit: usize,
     ) -> Result<Vec<StoredMail>, Unavailable> {
-        to_come()
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            mail_columns!(),
+            " FROM outbox
+              WHERE (?1 IS NULL OR state = ?1)
+                AND (?2 IS NULL
+                     OR (asked_at, id) < (SELECT asked_at, id FROM outbox WHERE id = ?2))
+              ORDER BY asked_at DESC, id DESC
+              LIMIT ?3"
+        ))
+        .bind(state.map(MailState::name))
+        .bind(cursor.map(|id| id.0.as_bytes().to_vec()))
+        .bind(signed(limit))
+        .fetch_all(self.database.readers())
+        .await
+        .map_err(unavailable)?;
+        rows.iter().map(mail).collect()
     }
 
-    async fn by_id(&self, _: MailId) -> Result<Option<StoredMail>, Unavailable> {
-        to_come()
+    async fn by_id(&self, id: MailId) -> Result<Option<StoredMail>, Unavailable> {
+        let row = sqlx::query(concat!("SELECT ", mail_columns!(), " FROM outbox WHERE id = ?"))
+            .bind(id.0.as_bytes().as_slice())
+            .fetch_optional(self.database.readers())
+            .await
+            .map_err(unavailable)?;
+        row.as_ref().map(mail).transpose()
     }
 
-    async fn requeue(&self, _: MailId, _: Timestamp) -> Result<bool, Unavailable> {
-        to_come()
+    async fn requeue(&self, id: MailId, now: Timestamp) -> Result<bool, Unavailable> {
+        let mut transaction = self.database.write_durably().await?;
+        let queued = sqlx::query(
+            "UPDATE outbox SET state = 'queued', attempts = 0, next_attempt_at = ?2, asked_at = ?2,
+                               ended_at = NULL
+              WHERE id = ?1 AND state IN ('queued', 'dead')",
+        )
+        .bind(id.0.as_bytes().as_slice())
+        .bind(to_micros(now))
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?
+        .rows_affected();
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(queued > 0)
     }
 
     async fn counts(&self) -> Result<Vec<(MailState, u64)>, Unavailable> {
-        Ok(Vec::new())
+        let rows = sqlx::query("SELECT state, count(*) AS mails FROM outbox GROUP BY state")
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(unavailable)?;
+        let mut counts = MailState::ALL.map(|state| (state, 0));
+        for row in &rows {
+            let present = state(row)?;
+            let mails: i64 = row.try_get("mails").map_err(unavailable)?;
+            for (_, count) in counts.iter_mut().filter(|(state, _)| *state == present) {
+                *count = u64::try_from(mails).unwrap_or_default();
+            }
+        }
+        Ok(counts.to_vec())
     }
 
-    async fn purge(&self, _: Timestamp) -> Result<(), Unavailable> {
-        Ok(())
+    async fn purge(&self, ended_before: Timestamp) -> Result<(), Unavailable> {
+        let mut transaction = self.database.write().await?;
+        sqlx::query("DELETE FROM outbox WHERE ended_at < ?")
+            .bind(to_micros(ended_before))
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)
     }
+}
+
+impl SqliteOutbox {
+    /// Ends a mail, unless it has ended: what is late does not undo what another found out.
+    async fn end(
+        &self,
+        id: MailId,
+        state: MailState,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let mut transaction = self.database.write().await?;
+        sqlx::query(
+            "UPDATE outbox SET state = ?2, last_error = coalesce(?3, last_error), ended_at = ?4,
+                               sending_since = NULL
+              WHERE id = ?1 AND state IN ('queued', 'sending')",
+        )
+        .bind(id.0.as_bytes().as_slice())
+        .bind(state.name())
+        .bind(error)
+        .bind(to_micros(now))
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)
+    }
+}
+
+/// Queues a mail, due at once.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    mail: &NewMail,
+) -> Result<(), Unavailable> {
+    let epoch = mail.epoch.map(i64::try_from).transpose().map_err(|_| unreadable("an epoch"))?;
+    sqlx::query(
+        "INSERT INTO outbox (id, kind, account, epoch, recipient, asked_at, state, next_attempt_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6)",
+    )
+    .bind(mail.id.0.as_bytes().as_slice())
+    .bind(mail.kind.name())
+    .bind(mail.account.0.as_bytes().as_slice())
+    .bind(epoch)
+    .bind(&mail.to)
+    .bind(to_micros(mail.asked_at))
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(())
+}
+
+/// When the latest of the mails that share the new one's limit was asked for, if they leave no
+/// room for it.
+async fn held_back(
+    connection: &mut SqliteConnection,
+    mail: &NewMail,
+    limit: MailLimit,
+) -> Result<Option<Timestamp>, Unavailable> {
+    let Some(purpose) = mail.kind.purpose() else { return Ok(None) };
+    let window = limit.per.max(limit.again_after);
+    // Those of the time to come, too: parallel calls read the clock in another order than they
+    // arrive here. But not those of a clock that was far ahead and was put right since.
+    let rows = sqlx::query(
+        "SELECT kind, asked_at FROM outbox
+          WHERE account = ?1 AND asked_at > ?2 AND asked_at < ?3 AND state <> 'dropped'
+          ORDER BY asked_at DESC",
+    )
+    .bind(mail.account.0.as_bytes().as_slice())
+    .bind(to_micros(mail.asked_at - window))
+    .bind(to_micros(mail.asked_at + window))
+    .fetch_all(connection)
+    .await
+    .map_err(unavailable)?;
+    let mut asked = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if kind(row)?.purpose() == Some(purpose) {
+            asked.push(from_micros(row.try_get("asked_at").map_err(unavailable)?)?);
+        }
+    }
+    let Some(latest) = asked.first().copied() else { return Ok(None) };
+    let in_time = asked.iter().filter(|at| **at > mail.asked_at - limit.per).count();
+    let again = latest > mail.asked_at - limit.again_after;
+    Ok((again || in_time >= limit.most as usize).then_some(latest))
+}
+
+fn mail(row: &SqliteRow) -> Result<StoredMail, Unavailable> {
+    let time = |column: &str| -> Result<_, Unavailable> {
+        row.try_get::<Option<i64>, _>(column).map_err(unavailable)?.map(from_micros).transpose()
+    };
+    let always = |column: &str| time(column)?.ok_or_else(|| unreadable("a time"));
+    let id: &[u8] = row.try_get("id").map_err(unavailable)?;
+    let epoch: Option<i64> = row.try_get("epoch").map_err(unavailable)?;
+    Ok(StoredMail {
+        mail: NewMail {
+            id: Uuid::from_slice(id).map(MailId).map_err(|_| unreadable("a mail"))?,
+            kind: kind(row)?,
+            account: account_id(row.try_get("account").map_err(unavailable)?)?,
+            epoch: epoch.map(u64::try_from).transpose().map_err(|_| unreadable("an epoch"))?,
+            to: row.try_get("recipient").map_err(unavailable)?,
+            asked_at: always("asked_at")?,
+        },
+        state: state(row)?,
+        attempts: row.try_get("attempts").map_err(unavailable)?,
+        last_error: row.try_get("last_error").map_err(unavailable)?,
+        next_attempt_at: always("next_attempt_at")?,
+        ended_at: time("ended_at")?,
+    })
+}
+
+fn kind(row: &SqliteRow) -> Result<MailKind, Unavailable> {
+    let name: &str = row.try_get("kind").map_err(unavailable)?;
+    MailKind::named(name).ok_or_else(|| unreadable("a mail"))
+}
+
+fn state(row: &SqliteRow) -> Result<MailState, Unavailable> {
+    let name: &str = row.try_get("state").map_err(unavailable)?;
+    MailState::named(name).ok_or_else(|| unreadable("a mail"))
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -139,6 +139,7 @@ fn policies(config: &Config) -> Policies {
     };
     let tenants = config.rollout.tenants.iter();
     Policies {
+        public_host: config.server.public_url.host_str().unwrap_or_default().to_owned(),
         pin: config.pin.clone(),
         rules: rules(&config.rollout.everyone),
         tenant_rules: tenants.map(|(name, tenant)| (name.clone(), rules(tenant))).collect(),

@@ -7,17 +7,16 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::login::{check_password, keep_pin, stored_pin, wait_for_floor};
+use super::login::{stored_pin, wait_for_floor};
 use super::opening::{Opened, Opening};
-use super::pbx::{Asker, PinVerdict};
+use super::pbx::Asker;
+use super::proof::{Proof, prove};
 use super::{Outage, Services};
 use crate::domain::account::Account;
-use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key};
-use crate::domain::login_decision::Check;
 use crate::domain::password_policy::{PasswordContext, PasswordProblem};
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith};
-use crate::ports::{AccountChange, PortalSession, Reserved, SecurityEvent};
+use crate::ports::{CredentialChange, JournalStep, NewPassword, PortalSession, SecurityEvent};
 
 /// What the form said.
 #[derive(Debug, Clone)]
@@ -96,41 +95,15 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
         return Ok(PasswordOutcome::Against(problems));
     }
 
-    let policy = &services.policies.lockout;
-    let device = match &form.device {
-        Some(cookie) => services.device_of(cookie, &account.login).await?,
-        None => None,
-    };
-    let subject = AttemptSubject {
-        name: account.login.to_string(),
-        device,
-        address: address_key(form.client, policy),
-    };
-    if let Some(until) = services.unclear_until(&subject).await? {
-        return Ok(PasswordOutcome::Locked { until });
-    }
-    let now = services.clock.now();
-    let reservation = match services.attempts.reserve(&subject, policy, now).await? {
-        Reserved::Allowed(reservation) => reservation,
-        Reserved::Locked { until, .. } => return Ok(PasswordOutcome::Locked { until }),
-    };
-    let proved = prove(services, &account, form).await;
-    let settle_as = match &proved {
-        Ok(Check::PasswordRight | Check::PinAccepted) => AttemptOutcome::Success,
-        Ok(Check::FormerSecret) => AttemptOutcome::FormerSecret(
-            services.vault.fingerprint("former", form.current.expose().as_bytes()),
-        ),
-        Ok(_) => AttemptOutcome::Failure,
-        Err(_) => AttemptOutcome::NotJudged,
-    };
-    services.attempts.settle(reservation, settle_as, policy, services.clock.now()).await?;
-    if matches!(proved, Err(Outage::Unclear(_))) {
-        services.note_unclear(&subject).await?;
-    }
-    if settle_as != AttemptOutcome::Success {
-        proved?;
-        record(services, form, &account, "bad_password");
-        return Ok(PasswordOutcome::CurrentWrong);
+    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let device = form.device.as_deref();
+    match prove(services, &account, &form.current, device, asker).await? {
+        Proof::Right => {}
+        Proof::Wrong => {
+            record(services, form, &account, "bad_password");
+            return Ok(PasswordOutcome::CurrentWrong);
+        }
+        Proof::Locked { until } => return Ok(PasswordOutcome::Locked { until }),
     }
     // Said only after the proof: else anybody at an open session could find the PIN out by asking
     // which new passwords are refused for it.
@@ -162,33 +135,6 @@ fn problems(services: &Services, account: &Account, form: &PasswordForm) -> Vec<
     problems
 }
 
-async fn prove(
-    services: &Services,
-    account: &Account,
-    form: &PasswordForm,
-) -> Result<Check, Outage> {
-    if account.password.is_some() {
-        return check_password(services, account, &form.current).await;
-    }
-    if stored_pin(services, account)?.is_some_and(|pin| pin.same_as(&form.current)) {
-        return Ok(Check::PinAccepted);
-    }
-    if !services.portal.looks_like_pin(&form.current) {
-        return Ok(Check::PinRefused);
-    }
-    // The PIN may have been changed by phone since it was taken into the vault.
-    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
-    match services.try_pin(&account.login, &form.current, &[], asker).await? {
-        PinVerdict::Accepted(pbx) => {
-            services.leave(&pbx, asker).await;
-            keep_pin(services, account.id, &form.current).await?;
-            Ok(Check::PinAccepted)
-        }
-        PinVerdict::Refused => Ok(Check::PinRefused),
-        PinVerdict::Challenged(_) => Ok(Check::PinChallenged),
-    }
-}
-
 async fn save(
     services: &Services,
     form: &PasswordForm,
@@ -196,9 +142,15 @@ async fn save(
 ) -> Result<PasswordOutcome, Outage> {
     let first = account.password.is_none();
     let phc = services.hasher.hash(&form.new).await?;
-    let change = AccountChange::Password { phc, at: services.clock.now() };
-    let Some(account) = services.accounts.change(account.id, change, Some(account.epoch)).await?
-    else {
+    let password = NewPassword { phc, at: services.clock.now(), expected_epoch: account.epoch };
+    let change = CredentialChange {
+        account: account.id,
+        password: Some(password),
+        pin: None,
+        journal: JournalStep::Leave,
+        mails: services.report(&account).into_iter().collect(),
+    };
+    let Some(account) = services.credentials.commit(change).await? else {
         return Ok(PasswordOutcome::Overtaken);
     };
     // The PBX session moves over to the new Passgate session: the jar is read before the old one

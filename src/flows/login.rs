@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::opening::{Opened, Opening};
 use super::pbx::{Asker, PinVerdict};
-use super::rejection::Rejection;
+use super::rejection::{Rejection, reject};
+use super::replay::{self, Replay};
 use super::{Outage, Services};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockScope, address_key};
@@ -101,7 +102,7 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
     let settle_as = match &result {
         // A second question proves nothing yet: neither a failure nor a success.
         Ok(Verdict::Opened(opened)) if is_unproved(opened) => AttemptOutcome::NotJudged,
-        Ok(Verdict::Opened(_) | Verdict::TooLate) => AttemptOutcome::Success,
+        Ok(Verdict::Opened(_) | Verdict::TooLate(_)) => AttemptOutcome::Success,
         Ok(Verdict::Refused { former: Some(fingerprint), .. }) => {
             AttemptOutcome::FormerSecret(*fingerprint)
         }
@@ -119,9 +120,9 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
             record(services, attempt, "login", result);
             Ok(LoginOutcome::Opened(opened))
         }
-        Verdict::TooLate => {
+        Verdict::TooLate(rejection) => {
             record(services, attempt, "login", "pin_after_reject");
-            Ok(LoginOutcome::TooLate(Rejection::AskSupport))
+            Ok(LoginOutcome::TooLate(rejection))
         }
         Verdict::Refused { reason, .. } => {
             record(services, attempt, "login", reason);
@@ -141,7 +142,7 @@ fn is_unproved(opened: &Opened) -> bool {
 
 enum Verdict {
     Opened(Box<Opened>),
-    TooLate,
+    TooLate(Rejection),
     Refused { reason: &'static str, former: Option<[u8; 16]> },
 }
 
@@ -172,11 +173,9 @@ async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result
         (Decision::Challenge, account, Some(pbx)) => {
             open_with_pin(services, attempt, login, account, pbx, Progress::Challenge).await
         }
-        (Decision::TooLate, _, pbx) => {
-            if let Some(pbx) = pbx {
-                services.leave(&pbx, asker(attempt)).await;
-            }
-            Ok(Verdict::TooLate)
+        (Decision::TooLate, account, Some(pbx)) => {
+            services.leave(&pbx, asker(attempt)).await;
+            too_late(services, attempt, login, account, check).await
         }
         (Decision::RefuseFormer, _, _) => Ok(Verdict::Refused {
             reason: "former_secret",
@@ -260,27 +259,14 @@ async fn replay(
     attempt: &LoginAttempt,
     account: Account,
 ) -> Result<Verdict, Outage> {
-    let pin = match account.pin_refused {
-        // One refused PIN stops replay for the account: the PBX must not ban us.
-        true => None,
-        false => stored_pin(services, &account)?,
-    };
-    let (progress, pbx) = match pin {
-        None => (Progress::PinNeeded, PortalSession::none()),
-        Some(pin) => {
-            let carried = &attempt.carried;
-            match services.try_pin(&account.login, &pin, carried, asker(attempt)).await? {
-                PinVerdict::Accepted(pbx) => (Progress::Complete, pbx),
-                PinVerdict::Challenged(pbx) => (Progress::Challenge, pbx),
-                PinVerdict::Refused => {
-                    services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
-                    record(services, attempt, "pin_drift", "pin_refused");
-                    (Progress::PinNeeded, PortalSession::none())
-                }
-            }
-        }
-    };
-    open(services, attempt, account, pbx, ObtainedWith::Password, progress).await
+    let (carried, channel) = (&attempt.carried, attempt.channel);
+    let replayed = replay::replay(services, &account, carried, channel, asker(attempt)).await?;
+    let Replay { pbx, progress, unproved } = replayed;
+    let verdict = open(services, attempt, account, pbx, ObtainedWith::Password, progress).await?;
+    if let (Some(pin), Verdict::Opened(opened)) = (unproved, &verdict) {
+        opened.session.hold_pin(pin);
+    }
+    Ok(verdict)
 }
 
 /// The PBX accepted the PIN (or asks its second question): makes the account if it is new and
@@ -310,6 +296,28 @@ async fn open_with_pin(
         opened.session.hold_pin(attempt.secret.clone());
     }
     Ok(verdict)
+}
+
+/// The PIN is right, but its time is over (R-A4). It is kept like after every login that the PBX
+/// accepted: the password that the mail will set is followed by a replay.
+async fn too_late(
+    services: &Services,
+    attempt: &LoginAttempt,
+    login: &LoginName,
+    account: Option<Account>,
+    check: Check,
+) -> Result<Verdict, Outage> {
+    let account = match account {
+        Some(account) => account,
+        None => create(services, login).await?,
+    };
+    if account.state() != AccountState::PinOnly {
+        return Ok(Verdict::Refused { reason: "bad_password", former: None });
+    }
+    if check == Check::PinAccepted {
+        keep_pin(services, account.id, &attempt.secret).await?;
+    }
+    Ok(Verdict::TooLate(reject(services, &account).await?))
 }
 
 async fn create(services: &Services, login: &LoginName) -> Result<Account, Outage> {
@@ -354,9 +362,14 @@ pub(super) async fn keep_pin(
     account: AccountId,
     pin: &Secret,
 ) -> Result<(), Outage> {
-    let sealed = SealedPin(services.vault.seal(&pin_purpose(account), pin.expose().as_bytes()));
-    services.accounts.change(account, AccountChange::Pin(sealed), None).await?;
+    let change = AccountChange::Pin(sealed_pin(services, account, pin));
+    services.accounts.change(account, change, None).await?;
     Ok(())
+}
+
+/// A PIN as it is kept: sealed for this account.
+pub(super) fn sealed_pin(services: &Services, account: AccountId, pin: &Secret) -> SealedPin {
+    SealedPin(services.vault.seal(&pin_purpose(account), pin.expose().as_bytes()))
 }
 
 /// The PIN on file, opened. A ring that cannot open it is an outage, not a missing PIN.
@@ -364,13 +377,23 @@ pub(super) fn stored_pin(
     services: &Services,
     account: &Account,
 ) -> Result<Option<Secret>, Unavailable> {
-    let Some(SealedPin(sealed)) = &account.pin else { return Ok(None) };
-    let plain = services
-        .vault
-        .open(&pin_purpose(account.id), sealed)
-        .map_err(|error| Unavailable::new("vault", error))?;
-    let text = std::str::from_utf8(&plain).map_err(|error| Unavailable::new("vault", error))?;
-    Ok(Some(Secret::new(text)))
+    account.pin.as_ref().map(|pin| services.open_pin(account.id, pin)).transpose()
+}
+
+impl Services {
+    /// Opens a PIN that was sealed for this account.
+    pub(super) fn open_pin(
+        &self,
+        account: AccountId,
+        SealedPin(sealed): &SealedPin,
+    ) -> Result<Secret, Unavailable> {
+        let plain = self
+            .vault
+            .open(&pin_purpose(account), sealed)
+            .map_err(|error| Unavailable::new("vault", error))?;
+        let text = std::str::from_utf8(&plain).map_err(|error| Unavailable::new("vault", error))?;
+        Ok(Secret::new(text))
+    }
 }
 
 fn pin_purpose(account: AccountId) -> String {

@@ -9,8 +9,10 @@ pub mod login;
 mod opening;
 mod pbx;
 pub mod post;
+mod proof;
 pub mod redeem;
 pub mod rejection;
+mod replay;
 pub mod set_password;
 pub mod sign_out;
 pub mod sweep;
@@ -106,6 +108,8 @@ pub struct Policies {
     pub links: LinkLives,
     /// How many mails with a link one account gets.
     pub mails_per_account: MailLimit,
+    /// Host name of the public URL, for what is asked of the PBX without a browser.
+    pub public_host: String,
     /// Whether a PIN that the PBX accepts makes an account (`directory.create_on_first_login`).
     pub create_on_first_login: bool,
 }
@@ -150,6 +154,7 @@ impl Default for Policies {
             tenant_rules: HashMap::new(),
             links: LinkLives { reset: minutes(60), welcome: minutes(72 * 60) },
             mails_per_account: MailLimit { most: 3, per: minutes(60), again_after: minutes(2) },
+            public_host: String::new(),
             create_on_first_login: true,
         }
     }

@@ -1,11 +1,19 @@
 //! Mails: asking for one, and handing over those that are due.
+//!
+//! The secret of a link is made at the moment of hand-over, and only its hash is kept: nobody finds
+//! a working link in the store or in a backup. A mail that is tried again gets a new one; those
+//! that may have arrived before stay valid.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
-use super::{Outage, Services};
+use super::{MailOffice, Outage, Services};
 use crate::domain::account::Account;
-use crate::domain::mail::MailKind;
-use crate::ports::Unavailable;
+use crate::domain::mail::{KEEP_TRYING, MailId, MailKind, NewMail, StoredMail, retry_after};
+use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
+use crate::ports::{Enqueued, Letter, SecurityEvent, SendError, Unavailable};
 
 /// Answer to asking for a mail with a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +34,169 @@ pub enum Requested {
     Off,
 }
 
-/// Asks for a mail with a link to the account's address on file.
+/// A process that has been handing a mail over for so long has died.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// While the mail server cannot be used, it is asked again after this time.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Asks for a mail with a link to the account's address on file. Answers without waiting for the
+/// mail server: its troubles are not the user's.
 pub async fn request(
-    _services: &Services,
-    _account: &Account,
-    _kind: MailKind,
+    services: &Services,
+    account: &Account,
+    kind: MailKind,
 ) -> Result<Requested, Outage> {
-    Err(Outage::Store(Unavailable::new("flow", "to come")))
+    if services.mail.is_none() {
+        return Ok(Requested::Off);
+    }
+    let Some(to) = &account.email else { return Ok(Requested::NoAddress) };
+    let mail = services.new_mail(kind, account, to);
+    let at = mail.asked_at;
+    let limit = services.policies.mails_per_account;
+    let (requested, result) = match services.outbox.enqueue(mail, limit).await? {
+        Enqueued::Now => (Requested::Now { at }, "queued"),
+        Enqueued::Already { asked_at } => (Requested::Already { at: asked_at }, "not_again"),
+    };
+    services
+        .audit
+        .record(SecurityEvent::of("link_mailed", kind.name(), &account.login).with_result(result));
+    Ok(requested)
 }
 
-/// Hands over at most `most` mails that are due; returns how many were tried. Called every second,
+/// Hands over at most `most` of the mails that are due; returns how many were tried. Called every second,
 /// with what `mail.rate` leaves.
-pub async fn deliver(_services: &Services, _most: usize) -> Result<usize, Unavailable> {
-    Ok(0)
+pub async fn deliver(services: &Services, most: usize) -> Result<usize, Unavailable> {
+    let Some(office) = &services.mail else { return Ok(0) };
+    let due = services.outbox.claim(services.clock.now(), LEASE, most).await?;
+    let tried = due.len();
+    let mut outage: Option<String> = None;
+    for stored in due {
+        let sent = match outage.clone() {
+            // What holds for the mail before holds for this one: it is not even tried.
+            Some(why) => Err(SendError::Outage(why)),
+            None => match hand_over(services, office, &stored).await? {
+                HandedOver::NotNeeded => {
+                    services.outbox.drop_mail(stored.mail.id, services.clock.now()).await?;
+                    continue;
+                }
+                HandedOver::Asked(answer) => answer,
+            },
+        };
+        if let Err(SendError::Outage(why)) = &sent {
+            outage.get_or_insert_with(|| why.clone());
+        }
+        note(services, &stored, sent).await?;
+    }
+    if let Some(why) = outage {
+        tracing::warn!(why, "the mail server cannot be used; mails wait");
+    }
+    Ok(tried)
+}
+
+enum HandedOver {
+    /// What the mail would say is no longer so.
+    NotNeeded,
+    Asked(Result<(), SendError>),
+}
+
+async fn hand_over(
+    services: &Services,
+    office: &MailOffice,
+    stored: &StoredMail,
+) -> Result<HandedOver, Unavailable> {
+    let mail = &stored.mail;
+    let account = match services.accounts.by_id(mail.account).await? {
+        Some(account) if still_wanted(mail, &account) => account,
+        _ => return Ok(HandedOver::NotNeeded),
+    };
+    let now = services.clock.now();
+    let mut letter = Letter {
+        id: mail.id,
+        kind: mail.kind,
+        account: &account,
+        to: &mail.to,
+        code: None,
+        valid_until: None,
+        asked_at: mail.asked_at,
+        now,
+    };
+    let code = OneTimeCode(services.random.bytes());
+    if let Some(purpose) = mail.kind.purpose() {
+        let life = match purpose {
+            Purpose::Welcome => services.policies.links.welcome,
+            Purpose::Reset | Purpose::ConfirmEmail => services.policies.links.reset,
+        };
+        let issued = IssuedCode::new(&code, purpose, &account, &mail.to, life, now);
+        letter.code = Some(&code);
+        letter.valid_until = Some(issued.expires_at);
+        services.codes.issue(issued).await?;
+    }
+    let finished = office.composer.compose(&letter);
+    Ok(HandedOver::Asked(office.transport.send(&finished).await))
+}
+
+/// A link of before a new password, or for another address, would not work. A report is sent
+/// whatever happened since.
+fn still_wanted(mail: &NewMail, account: &Account) -> bool {
+    let current = mail.epoch.is_none_or(|epoch| epoch == account.epoch);
+    let to_whom = match mail.kind {
+        MailKind::Reset | MailKind::Rejected | MailKind::Welcome => {
+            account.email.as_deref() == Some(mail.to.as_str())
+        }
+        MailKind::ConfirmEmail => account.email.as_deref() != Some(mail.to.as_str()),
+        MailKind::PasswordSet | MailKind::PasswordChanged => true,
+    };
+    current && to_whom && !account.disabled
+}
+
+async fn note(
+    services: &Services,
+    stored: &StoredMail,
+    answer: Result<(), SendError>,
+) -> Result<(), Unavailable> {
+    let (id, now) = (stored.mail.id, services.clock.now());
+    let too_old = stored.mail.asked_at + KEEP_TRYING < now;
+    match answer {
+        Ok(()) => services.outbox.sent(id, now).await,
+        Err(SendError::Never(why)) => {
+            tracing::warn!(mail = %id, kind = stored.mail.kind.name(), why, "a mail was refused");
+            services.outbox.give_up(id, &why, now).await
+        }
+        Err(SendError::Outage(why) | SendError::Later(why)) if too_old => {
+            tracing::warn!(mail = %id, kind = stored.mail.kind.name(), why, "a mail was given up");
+            services.outbox.give_up(id, &why, now).await
+        }
+        Err(SendError::Outage(why)) => {
+            services.outbox.retry_later(id, &why, now + OUTAGE_PAUSE, false).await
+        }
+        Err(SendError::Later(why)) => {
+            let next = now + retry_after(stored.attempts);
+            services.outbox.retry_later(id, &why, next, true).await
+        }
+    }
+}
+
+impl Services {
+    /// A mail about `account` to `to`, asked for now.
+    pub(super) fn new_mail(&self, kind: MailKind, account: &Account, to: &str) -> NewMail {
+        NewMail {
+            id: MailId(Uuid::from_bytes(self.random.bytes())),
+            kind,
+            account: account.id,
+            epoch: kind.purpose().map(|_| account.epoch),
+            to: to.to_owned(),
+            asked_at: self.clock.now(),
+        }
+    }
+
+    /// The mail that reports a new password to the address on file, if there is one.
+    pub(super) fn report(&self, account: &Account) -> Option<NewMail> {
+        let to = account.email.as_deref().filter(|_| self.mail.is_some())?;
+        let kind = match account.password {
+            None => MailKind::PasswordSet,
+            Some(_) => MailKind::PasswordChanged,
+        };
+        Some(self.new_mail(kind, account, to))
+    }
 }

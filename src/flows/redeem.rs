@@ -3,23 +3,32 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::set_password::{Choice, SetOutcome};
+use super::pbx::Asker;
+use super::set_password::{Choice, Occasion, SetOutcome, enter, save, wanted};
 use super::{Outage, Services};
 use crate::domain::account::Account;
-use crate::domain::one_time_code::{CodeProblem, IssuedCode, Purpose};
+use crate::domain::one_time_code::{CodeProblem, IssuedCode, OneTimeCode, Purpose};
 use crate::domain::session::LiveSession;
-use crate::ports::Unavailable;
+use crate::ports::{AccountChange, SecurityEvent, Unavailable};
 
 /// A link as it was opened: whose it is, if it works.
 pub type Link = Result<(Account, IssuedCode), CodeProblem>;
 
 /// Looks at a link. Changes nothing, however often mail scanners do it.
 pub async fn look_at(
-    _services: &Services,
-    _purpose: Purpose,
-    _code: &str,
+    services: &Services,
+    purpose: Purpose,
+    code: &str,
 ) -> Result<Link, Unavailable> {
-    Err(Unavailable::new("flow", "to come"))
+    let Some(code) = OneTimeCode::parse(code) else { return Ok(Err(CodeProblem::Unknown)) };
+    let Some(issued) = services.codes.find(&code.hash()).await? else {
+        return Ok(Err(CodeProblem::Unknown));
+    };
+    let Some(account) = services.accounts.by_id(issued.account).await? else {
+        return Ok(Err(CodeProblem::Unknown));
+    };
+    let checked = issued.check(purpose, &account, services.clock.now());
+    Ok(checked.map(|()| (account, issued)))
 }
 
 /// The form behind a link.
@@ -41,16 +50,55 @@ pub struct LinkForm {
     pub current: Option<Arc<LiveSession>>,
 }
 
-/// Sets the password by a link, and opens the portal.
-pub async fn redeem(_services: &Services, _form: LinkForm) -> Result<SetOutcome, Outage> {
-    Err(Outage::Store(Unavailable::new("flow", "to come")))
+/// Sets the password by a link, and opens the portal. Of any number of parallel uses one wins: it
+/// moves the account's epoch on, and the code does not fit any more.
+pub async fn redeem(services: &Services, form: LinkForm) -> Result<SetOutcome, Outage> {
+    let (account, _) = match look_at(services, form.purpose, &form.code).await? {
+        Ok(found) => found,
+        Err(problem) => return Ok(SetOutcome::Link(problem)),
+    };
+    let occasion = match form.purpose {
+        Purpose::Welcome => Occasion::Welcome,
+        Purpose::Reset | Purpose::ConfirmEmail => Occasion::Reset,
+    };
+    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let field = services.pin_field(&account, occasion).await?;
+    let wanted = match wanted(services, &account, &form.choice, field) {
+        Ok(wanted) => wanted,
+        Err(outcome) => return Ok(outcome),
+    };
+    let saved = match save(services, &account, wanted, "link", asker).await? {
+        Ok(saved) => saved,
+        Err(SetOutcome::Overtaken) => return Ok(SetOutcome::Link(CodeProblem::Spent)),
+        Err(outcome) => return Ok(outcome),
+    };
+    services.sessions.end_all(account.id, None).await?;
+    if let Some(current) = &form.current {
+        services.sessions.end(&current.record().id).await?;
+    }
+    // Who reads the owner's mail is the owner: a lock against guessing has done its work.
+    services.attempts.unlock(&account.login.to_string()).await?;
+    enter(services, saved, None, asker).await
 }
 
 /// Puts the address that the mail went to on file. `Ok(Ok(address))` when it is there now.
 pub async fn confirm_email(
-    _services: &Services,
-    _code: &str,
-    _client: IpAddr,
+    services: &Services,
+    code: &str,
+    client: IpAddr,
 ) -> Result<Result<String, CodeProblem>, Outage> {
-    Err(Outage::Store(Unavailable::new("flow", "to come")))
+    let (account, issued) = match look_at(services, Purpose::ConfirmEmail, code).await? {
+        Ok(found) => found,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let address = issued.sent_to;
+    let change =
+        AccountChange::Details { email: Some(Some(address.clone())), name: None, role: None };
+    if services.accounts.change(account.id, change, Some(issued.epoch)).await?.is_none() {
+        return Ok(Err(CodeProblem::Spent));
+    }
+    services
+        .audit
+        .record(SecurityEvent::of("email_confirmed", "link", &account.login).from_client(client));
+    Ok(Ok(address))
 }

@@ -3,6 +3,12 @@
 
 use jiff::Timestamp;
 
+use super::post::{Requested, request};
+use super::{Outage, Services};
+use crate::domain::account::Account;
+use crate::domain::email_address::masked;
+use crate::domain::mail::MailKind;
+
 /// What the user is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
@@ -17,4 +23,15 @@ pub enum Rejection {
     },
     /// There is no address on file, or e-mail is off: ask support.
     AskSupport,
+}
+
+/// Mails the link, if it can be mailed.
+pub(super) async fn reject(services: &Services, account: &Account) -> Result<Rejection, Outage> {
+    let at = match request(services, account, MailKind::Rejected).await? {
+        Requested::Now { at } | Requested::Already { at } => at,
+        Requested::NoAddress | Requested::Off => return Ok(Rejection::AskSupport),
+    };
+    let to = masked(account.email.as_deref().unwrap_or_default());
+    let redirect = services.policies.rules_for(account.login.tenant()).redirect_at_reject;
+    Ok(Rejection::Mailed { to, at, redirect })
 }

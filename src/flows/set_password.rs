@@ -2,17 +2,29 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Opened, Outage, Services};
+use super::login::{stored_pin, wait_for_floor};
+use super::opening::{Opened, Opening};
+use super::pbx::Asker;
+use super::proof::{Proof, prove};
+use super::replay::{Replay, replay};
+use super::write_back::{self, Ended, NewPair};
+use super::{Outage, Services};
 use crate::domain::account::Account;
+use crate::domain::email_address::email;
+use crate::domain::mail::{MailKind, NewMail};
 use crate::domain::one_time_code::CodeProblem;
-use crate::domain::password_policy::PasswordProblem;
+use crate::domain::password_policy::{PasswordContext, PasswordProblem};
 use crate::domain::pin_policy::PinProblem;
 use crate::domain::secret::Secret;
-use crate::domain::session::LiveSession;
-use crate::ports::Unavailable;
+use crate::domain::session::{LiveSession, ObtainedWith, Progress};
+use crate::ports::{
+    AccountChange, CredentialChange, JournalStep, NewPassword, PinWriting, PortalSession,
+    SecurityEvent, Unavailable,
+};
 
 /// Why a password is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,23 +148,239 @@ impl Services {
     /// What the page asks about the PIN of `account`.
     pub async fn pin_field(
         &self,
-        _account: &Account,
-        _occasion: Occasion,
+        account: &Account,
+        occasion: Occasion,
     ) -> Result<PinField, Unavailable> {
-        Err(Unavailable::new("flow", "to come"))
+        let known = account.pin.is_some() && !account.pin_refused;
+        let writable = match self.subscribers.writing() {
+            PinWriting::Admin => true,
+            PinWriting::OwnSession => known,
+            PinWriting::Impossible => false,
+        };
+        let redeclare = self.policies.rules_for(account.login.tenant()).redeclare_pin;
+        Ok(match occasion {
+            Occasion::Forced if !redeclare => PinField::Unasked,
+            Occasion::Forced if writable => PinField::New,
+            Occasion::Forced => PinField::Confirm,
+            // Known, or to be read when it is needed.
+            Occasion::Reset if known || self.subscribers.reading() => PinField::Unasked,
+            Occasion::Reset | Occasion::Welcome if !writable => PinField::Unasked,
+            Occasion::Reset | Occasion::Welcome => {
+                // One that is still being written is not written over.
+                match self.credentials.entry(account.id).await? {
+                    Some(_) => PinField::Unasked,
+                    None => PinField::New,
+                }
+            }
+        })
     }
 }
 
-/// Whether the page asks for the present PIN, too: the login of this session was long ago, and
-/// somebody else may sit before it.
-pub fn needs_proof(_services: &Services, _session: &LiveSession) -> bool {
-    false
+/// A login this long ago proves nothing any more: somebody else may sit before the open page.
+const PROOF_HOLDS: SignedDuration = SignedDuration::from_mins(15);
+
+/// Whether the page asks for the present PIN, too: the login of this session was long ago.
+pub fn needs_proof(services: &Services, session: &LiveSession) -> bool {
+    session.record().created_at + PROOF_HOLDS < services.clock.now()
 }
 
 /// Sets the password of a session that the force phase holds back, and opens the portal.
-pub async fn set_password_held(
-    _services: &Services,
-    _form: HeldForm,
+pub async fn set_password_held(services: &Services, form: HeldForm) -> Result<SetOutcome, Outage> {
+    let begun = Instant::now();
+    let outcome = held(services, &form).await;
+    if matches!(outcome, Ok(SetOutcome::PinWrong | SetOutcome::Locked { .. })) {
+        wait_for_floor(begun, services.policies.lockout.refusal_floor).await;
+    }
+    outcome
+}
+
+async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage> {
+    let record = form.session.record();
+    let account = match services.accounts.by_id(record.account).await? {
+        Some(account) if !account.disabled && account.epoch == record.epoch => account,
+        _ => return Ok(SetOutcome::Gone),
+    };
+    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let field = services.pin_field(&account, Occasion::Forced).await?;
+    // What needs no proof is checked first: a typing mistake costs the user no attempt.
+    let wanted = match wanted(services, &account, &form.choice, field) {
+        Ok(wanted) => wanted,
+        Err(outcome) => return Ok(outcome),
+    };
+    let stale = needs_proof(services, &form.session);
+    let present = match field {
+        PinField::Confirm => Some(&form.choice.pin),
+        PinField::New | PinField::Unasked => stale.then_some(&form.current),
+    };
+    if let Some(present) = present {
+        match prove(services, &account, present, form.device.as_deref(), asker).await? {
+            Proof::Right => {}
+            Proof::Wrong => return Ok(SetOutcome::PinWrong),
+            Proof::Locked { until } => return Ok(SetOutcome::Locked { until }),
+        }
+    }
+    // The proof may have brought another PIN than the one on file.
+    let Some(account) = services.accounts.by_id(account.id).await? else {
+        return Ok(SetOutcome::Gone);
+    };
+    let saved = match save(services, &account, wanted, "page", asker).await? {
+        Ok(saved) => saved,
+        Err(outcome) => return Ok(outcome),
+    };
+    // The PBX session goes over to the new Passgate session while it is fresh: the jar is read
+    // before the old one ends, and never belongs to both.
+    let jar = form.session.jar();
+    let pbx = PortalSession { jar: jar.jar.clone(), server: jar.server, landing: None };
+    let kept = !stale && saved.pin != PinFate::Written && !pbx.jar.is_empty();
+    services.sessions.end_all(account.id, None).await?;
+    if !kept {
+        services.leave(&pbx, asker).await;
+    }
+    enter(services, saved, kept.then_some(pbx), asker).await
+}
+
+/// A choice that keeps the rules.
+pub(super) struct Wanted<'a> {
+    password: &'a Secret,
+    /// The PIN that the account is to have, if the page asked for one.
+    pin: Option<&'a Secret>,
+    /// An address to be confirmed.
+    email: Option<String>,
+}
+
+/// Checks a choice against all rules that need nobody's answer.
+pub(super) fn wanted<'a>(
+    services: &Services,
+    account: &Account,
+    choice: &'a Choice,
+    field: PinField,
+) -> Result<Wanted<'a>, SetOutcome> {
+    if !choice.password.same_as(&choice.confirm) {
+        return Err(SetOutcome::Different);
+    }
+    let pin = Some(&choice.pin).filter(|_| field != PinField::Unasked);
+    if pin.is_some_and(Secret::is_empty) {
+        return Err(SetOutcome::PinMissing);
+    }
+    if let (Some(pin), Some(again)) = (pin, &choice.pin_confirm)
+        && !pin.same_as(again)
+    {
+        return Err(SetOutcome::PinsDiffer);
+    }
+    let email = match choice.email.as_deref().map(str::trim) {
+        // Asked for only where there is none: an address is changed with the password as proof.
+        Some(typed) if !typed.is_empty() && account.email.is_none() && services.mail.is_some() => {
+            Some(email(typed).map_err(|_| SetOutcome::BadEmail)?)
+        }
+        _ => None,
+    };
+    let context = PasswordContext {
+        login: Some(&account.login),
+        email: email.as_deref().or(account.email.as_deref()),
+        pin,
+    };
+    let policy = services.policies.password_for(account.login.tenant());
+    let mut password = policy.check(&choice.password, &context);
+    if services.portal.looks_like_pin(&choice.password) {
+        password.push(PasswordProblem::LooksLikePin);
+    }
+    let pin_problems = match (field, pin) {
+        (PinField::New, Some(pin)) => services.policies.pin.check(pin, account.login.extension()),
+        _ => Vec::new(),
+    };
+    if !password.is_empty() || !pin_problems.is_empty() {
+        return Err(SetOutcome::Against { password, pin: pin_problems });
+    }
+    let pin = pin.filter(|_| field == PinField::New);
+    Ok(Wanted { password: &choice.password, pin, email })
+}
+
+/// A choice that was saved.
+pub(super) struct SavedChoice {
+    account: Account,
+    pin: PinFate,
+    confirming: Option<String>,
+}
+
+/// Saves a choice: the password alone, or with a new PIN. `Err` is the outcome of one that was not
+/// saved. Who asks has been proved before.
+pub(super) async fn save(
+    services: &Services,
+    account: &Account,
+    wanted: Wanted<'_>,
+    channel: &'static str,
+    asker: Asker<'_>,
+) -> Result<Result<SavedChoice, SetOutcome>, Outage> {
+    let phc = services.hasher.hash(wanted.password).await?;
+    let password = NewPassword { phc, at: services.clock.now(), expected_epoch: account.epoch };
+    let mut mails: Vec<NewMail> = services.report(account).into_iter().collect();
+    if let Some(address) = &wanted.email {
+        mails.push(services.new_mail(MailKind::ConfirmEmail, account, address));
+    }
+    let stored = stored_pin(services, account)?.filter(|_| !account.pin_refused);
+    let new_pin = wanted.pin.filter(|pin| !stored.is_some_and(|stored| stored.same_as(pin)));
+    let (account, pin) = match new_pin {
+        Some(pin) => {
+            let pair = NewPair { password, pin, mails };
+            match write_back::write(services, account, pair, asker).await? {
+                Ended::Written(account) => (account, PinFate::Written),
+                Ended::Pending(account) => (account, PinFate::Pending),
+                Ended::Refused => return Ok(Err(SetOutcome::PinRefused)),
+                Ended::Conflict => return Ok(Err(SetOutcome::Conflict)),
+                Ended::Overtaken => return Ok(Err(SetOutcome::Overtaken)),
+            }
+        }
+        None => {
+            let change = CredentialChange {
+                account: account.id,
+                password: Some(password),
+                pin: None,
+                journal: JournalStep::Leave,
+                mails,
+            };
+            match services.credentials.commit(change).await? {
+                Some(account) => (account, PinFate::Unchanged),
+                None => return Ok(Err(SetOutcome::Overtaken)),
+            }
+        }
+    };
+    services.audit.record(
+        SecurityEvent::of("password_set", channel, &account.login).from_client(asker.client),
+    );
+    Ok(Ok(SavedChoice { account, pin, confirming: wanted.email }))
+}
+
+/// Opens the portal for an account whose password was just set, on `pbx` or by a replay.
+pub(super) async fn enter(
+    services: &Services,
+    saved: SavedChoice,
+    pbx: Option<PortalSession>,
+    asker: Asker<'_>,
 ) -> Result<SetOutcome, Outage> {
-    Err(Outage::Store(Unavailable::new("flow", "to come")))
+    let SavedChoice { account, pin, confirming } = saved;
+    let replayed = match pbx {
+        Some(pbx) => Ok(Replay { pbx, progress: Progress::Complete, unproved: None }),
+        None => replay(services, &account, &[], "page", asker).await,
+    };
+    let Replay { pbx, progress, unproved } = match replayed {
+        Ok(replayed) => replayed,
+        // What was saved stays saved.
+        Err(outage) => {
+            tracing::warn!(%outage, "a password was set, but its owner could not be let in");
+            return Ok(SetOutcome::SavedOnly { pin });
+        }
+    };
+    let how = Opening {
+        obtained_with: ObtainedWith::Password,
+        progress,
+        client: asker.client,
+        user_agent: asker.user_agent,
+    };
+    let opened = services.open_session(&account, pbx, how).await?;
+    if let Some(unproved) = unproved {
+        opened.session.hold_pin(unproved);
+    }
+    let at = services.clock.now();
+    services.accounts.change(account.id, AccountChange::LoggedIn { at }, None).await?;
+    Ok(SetOutcome::Saved { opened: Box::new(opened), pin, confirming })
 }

@@ -84,11 +84,8 @@ pub trait CredentialStore: Send + Sync {
     /// The account's row.
     async fn entry(&self, account: AccountId) -> Result<Option<JournalEntry>, Unavailable>;
 
-    /// Takes the row over for `holder`, and moves its `next_attempt_at` on to `until`, so that
-    /// nobody else takes it meanwhile. `None` if there is none; if its `next_attempt_at` is after
-    /// `now`; or if it belongs to a live flow of this process (`Writing`, holder == `holder`). A
-    /// row in stage `Writing` of another holder, whose time has come, was left by a process that
-    /// died.
+    /// Takes the row over for `holder` if [`Self::due`] would name it at `now`, and leaves it alone
+    /// until `until`. `None` if there is none, or it is worked on.
     async fn claim(
         &self,
         account: AccountId,
@@ -97,12 +94,11 @@ pub trait CredentialStore: Send + Sync {
         until: Timestamp,
     ) -> Result<Option<JournalEntry>, Unavailable>;
 
-    /// Accounts with a row that [`Self::claim`] would give to `holder` at `now`, longest due
-    /// first.
+    /// Accounts with a row to look at: whose `next_attempt_at` has come, or in stage `Writing` with
+    /// another holder than `holder` (its process died).
     async fn due(&self, holder: Uuid, now: Timestamp) -> Result<Vec<AccountId>, Unavailable>;
 
-    /// The attempt came to no end: counts it, says when the next is due, and lets go of the row.
-    /// Nothing happens if `holder` does not hold it.
+    /// The attempt came to no end: counts it and says when the next is due.
     async fn postpone(
         &self,
         account: AccountId,

@@ -129,7 +129,7 @@ impl CredentialStore for SqliteCredentials {
         let mut transaction = self.database.write_durably().await?;
         let row = sqlx::query(concat!(
             "UPDATE pin_journal SET holder = ?2, next_attempt_at = ?4
-              WHERE account = ?1 AND next_attempt_at <= ?3 AND (stage = 'pending' OR holder <> ?2)
+              WHERE account = ?1 AND (next_attempt_at <= ?3 OR (stage = 'writing' AND holder <> ?2))
              RETURNING ",
             journal_columns!()
         ))
@@ -148,7 +148,7 @@ impl CredentialStore for SqliteCredentials {
     async fn due(&self, holder: Uuid, now: Timestamp) -> Result<Vec<AccountId>, Unavailable> {
         let accounts: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT account FROM pin_journal
-              WHERE next_attempt_at <= ?2 AND (stage = 'pending' OR holder <> ?1)
+              WHERE next_attempt_at <= ?2 OR (stage = 'writing' AND holder <> ?1)
               ORDER BY next_attempt_at, began_at",
         )
         .bind(holder.as_bytes().as_slice())

@@ -105,6 +105,7 @@ pub async fn run_until(
     if let Some(seed) = options.seed {
         seed(Arc::clone(&parts.services)).await?;
     }
+    background::finish_write_backs(&parts).await;
     let certificates = assembly::certificates(&config, &*parts.services.clock)?;
     for expiry in certificates.expiries() {
         parts.metrics.certificate_expiry(&expiry.name, expiry.at.as_second());

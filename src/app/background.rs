@@ -10,13 +10,18 @@ use tokio_util::sync::CancellationToken;
 use super::assembly::Parts;
 use crate::domain::account::AccountState;
 use crate::domain::rollout::Phase;
-use crate::flows::sweep;
+use crate::flows::{sweep, write_back};
 use crate::ports::Unavailable;
 
 /// Ended sessions and phases reach open WebSockets within this time.
 const SWEEP: Duration = Duration::from_secs(5);
 /// Revocations by another process count within a second.
 const REVALIDATE: Duration = Duration::from_millis(500);
+/// PIN write-backs that came to no end are looked at again when they are due; this is how often
+/// that is checked.
+const WRITE_BACKS: Duration = Duration::from_secs(2);
+/// The start waits for them no longer than this.
+const WRITE_BACKS_AT_START: Duration = Duration::from_secs(10);
 const RESOLVE: Duration = Duration::from_secs(30);
 const GAUGES: Duration = Duration::from_secs(10);
 
@@ -30,6 +35,18 @@ impl Background {
     }
 }
 
+/// Brings the write-backs of a process that died to their end before anybody is served: their users
+/// are waiting. A PBX that does not answer holds nobody up; the rest is done in the background.
+pub(super) async fn finish_write_backs(parts: &Parts) {
+    let recovery = write_back::recover(&parts.services);
+    match tokio::time::timeout(WRITE_BACKS_AT_START, recovery).await {
+        Ok(result) => tell("recovery of PIN write-backs", result.map(drop)),
+        Err(_) => {
+            tracing::warn!("PIN write-backs are still open; the start does not wait for them")
+        }
+    }
+}
+
 /// Starts the tasks; they end with `stop`.
 pub(super) fn start(parts: &Parts, stop: CancellationToken) -> Background {
     let mut tasks = JoinSet::new();
@@ -37,6 +54,14 @@ pub(super) fn start(parts: &Parts, stop: CancellationToken) -> Background {
     tasks.spawn(every(SWEEP, stop.clone(), move || {
         let services = services.clone();
         async move { tell("sweep", sweep::sweep(&services).await) }
+    }));
+    let services = parts.services.clone();
+    tasks.spawn(every(WRITE_BACKS, stop.clone(), move || {
+        let services = services.clone();
+        async move {
+            let recovered = write_back::recover(&services).await;
+            tell("recovery of PIN write-backs", recovered.map(drop));
+        }
     }));
     let sessions = parts.sessions.clone();
     tasks.spawn(every(REVALIDATE, stop.clone(), move || {

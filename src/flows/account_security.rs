@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::login::{stored_pin, wait_for_floor};
+use super::login::wait_for_floor;
 use super::opening::{Opened, Opening};
 use super::pbx::Asker;
 use super::proof::{Proof, prove};
+use super::set_password::holds_pin;
 use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::password_policy::{PasswordContext, PasswordProblem};
@@ -105,16 +106,10 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
         }
         Proof::Locked { until } => return Ok(PasswordOutcome::Locked { until }),
     }
-    // Said only after the proof: else anybody at an open session could find the PIN out by asking
-    // which new passwords are refused for it.
-    if let Some(pin) = stored_pin(services, &account)? {
-        let context = PasswordContext { pin: Some(&pin), ..PasswordContext::default() };
-        let policy = services.policies.password_for(account.login.tenant());
-        let mut problems = policy.check(&form.new, &context);
-        problems.retain(|problem| *problem == PasswordProblem::IsPin);
-        if !problems.is_empty() {
-            return Ok(PasswordOutcome::Against(problems));
-        }
+    // Said only after the proof.
+    let problems = holds_pin(services, &account, &form.new)?;
+    if !problems.is_empty() {
+        return Ok(PasswordOutcome::Against(problems));
     }
     save(services, form, account).await
 }

@@ -223,6 +223,11 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
     let Some(account) = services.accounts.by_id(account.id).await? else {
         return Ok(SetOutcome::Gone);
     };
+    // Who asks knows the PIN; a password with it inside would be known to whoever learns the PIN.
+    let password = holds_pin(services, &account, &form.choice.password)?;
+    if !password.is_empty() {
+        return Ok(SetOutcome::Against { password, pin: Vec::new() });
+    }
     let saved = match save(services, &account, wanted, "page", asker).await? {
         Ok(saved) => saved,
         Err(outcome) => return Ok(outcome),
@@ -237,6 +242,21 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
         services.leave(&pbx, asker).await;
     }
     enter(services, saved, kept.then_some(pbx), asker).await
+}
+
+/// Whether a password holds the PIN on file. To be asked only when whoever asks is known to know
+/// the PIN: else anybody could find it out by asking which passwords are refused for it.
+pub(super) fn holds_pin(
+    services: &Services,
+    account: &Account,
+    password: &Secret,
+) -> Result<Vec<PasswordProblem>, Unavailable> {
+    let Some(pin) = stored_pin(services, account)? else { return Ok(Vec::new()) };
+    let context = PasswordContext { pin: Some(&pin), ..PasswordContext::default() };
+    let policy = services.policies.password_for(account.login.tenant());
+    let mut problems = policy.check(password, &context);
+    problems.retain(|problem| *problem == PasswordProblem::IsPin);
+    Ok(problems)
 }
 
 /// A choice that keeps the rules.

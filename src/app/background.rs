@@ -98,6 +98,9 @@ pub(super) fn start(parts: &Parts, stop: CancellationToken) -> Background {
             if let Ok(count) = services.sessions.count().await {
                 metrics.sessions(count);
             }
+            if let Ok(open) = services.credentials.open_write_backs().await {
+                metrics.pin_writebacks_open(open);
+            }
             if let Ok(counts) = services.accounts.count().await {
                 for (state, name) in [
                     (AccountState::PinOnly, "pin_only"),

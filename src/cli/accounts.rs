@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::args::{
-    AccountsCommand, AddArguments, ExportArguments, ImportArguments, ListArguments, State,
+    AccountsCommand, AddArguments, ExportArguments, ImportArguments, ListArguments, State, Which,
 };
 use super::client::{Gateway, segment, with_query};
 use super::failure::Failure;
@@ -25,7 +25,7 @@ const COLUMNS: [Column; 7] = [
     ("LAST LOGIN", |account| time(account, "last_login_at")),
 ];
 
-const DETAILS: [Column; 10] = [
+const DETAILS: [Column; 11] = [
     ("ID", |account| text(account, "id")),
     COLUMNS[0],
     COLUMNS[1],
@@ -34,8 +34,16 @@ const DETAILS: [Column; 10] = [
     COLUMNS[4],
     COLUMNS[5],
     ("PASSWORD SET", |account| time(account, "password_set_at")),
+    ("PIN WRITE-BACK", |account| text(account, "pin_write_back")),
     COLUMNS[6],
     ("CREATED", |account| time(account, "created_at")),
+];
+
+const ASKED: [Column; 4] = [
+    ("LOGIN", |asked| text(asked, "login")),
+    ("MAIL", |asked| text(asked, "mail")),
+    ("TO", |asked| text(asked, "to")),
+    ("ASKED", |asked| time(asked, "asked_at")),
 ];
 
 pub(super) fn run(
@@ -54,9 +62,11 @@ pub(super) fn run(
         AccountsCommand::Add(new) => add(&gateway, &new, output),
         AccountsCommand::Import(import_file) => import(&gateway, &import_file, output),
         AccountsCommand::Export(wanted) => export(&gateway, &wanted, output),
-        AccountsCommand::Unlock(which) => each(&gateway, &which.accounts, "unlock", output),
-        AccountsCommand::Disable(which) => each(&gateway, &which.accounts, "disable", output),
-        AccountsCommand::Enable(which) => each(&gateway, &which.accounts, "enable", output),
+        AccountsCommand::Reset(which) => each(&gateway, &which, "reset", &ASKED, output),
+        AccountsCommand::Welcome(which) => each(&gateway, &which, "welcome", &ASKED, output),
+        AccountsCommand::Unlock(which) => each(&gateway, &which, "unlock", &COLUMNS, output),
+        AccountsCommand::Disable(which) => each(&gateway, &which, "disable", &COLUMNS, output),
+        AccountsCommand::Enable(which) => each(&gateway, &which, "enable", &COLUMNS, output),
     }
 }
 
@@ -78,20 +88,36 @@ fn add(gateway: &Gateway, new: &AddArguments, output: &Output) -> Result<ExitCod
     if let Some(name) = &new.name {
         body["name"] = json!(name);
     }
-    output.item(&gateway.post_json("/accounts", &body)?, &DETAILS)?;
+    if new.welcome {
+        body["send_welcome"] = json!(true);
+    }
+    let made = gateway.post_json("/accounts", &body)?;
+    output.item(&made, &DETAILS)?;
+    match made["welcome_mail"].as_str() {
+        None => {}
+        Some("queued") => output.note("The welcome mail is queued.")?,
+        Some(_) => {
+            return Err(Failure::Failed(format!(
+                "the account was made, but no welcome mail was queued; \
+                 try `passgate accounts welcome {}`",
+                new.login
+            )));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The same for several accounts: one that fails does not stop the others.
 fn each(
     gateway: &Gateway,
-    accounts: &[String],
+    which: &Which,
     action: &str,
+    columns: &[Column],
     output: &Output,
 ) -> Result<ExitCode, Failure> {
     let mut done = Vec::new();
     let mut code = ExitCode::SUCCESS;
-    for account in accounts {
+    for account in &which.accounts {
         match gateway.post(&format!("/accounts/{}/{action}", segment(account))) {
             Ok(changed) => done.push(changed),
             Err(Failure::Failed(why)) => {
@@ -101,7 +127,7 @@ fn each(
             Err(other) => return Err(other),
         }
     }
-    output.list(&done, &COLUMNS)?;
+    output.list(&done, columns)?;
     Ok(code)
 }
 

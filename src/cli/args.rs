@@ -45,12 +45,15 @@ pub(super) enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Users: list, add, import, unlock, switch off
+    /// Users: list, add, import, send a link, unlock, switch off
     #[command(subcommand)]
     Accounts(AccountsCommand),
     /// Who is signed in
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// E-mails: what became of them, another try
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// The key ring that seals PINs and cookies
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -117,6 +120,10 @@ pub(super) enum AccountsCommand {
     Import(ImportArguments),
     /// Write all accounts as CSV
     Export(ExportArguments),
+    /// E-mail a link that sets a portal password
+    Reset(Which),
+    /// E-mail a new user a link that sets portal password and voicemail PIN
+    Welcome(Which),
     /// Lift the lock that failed logins brought about
     Unlock(Which),
     /// Switch off; ends all sessions at once
@@ -175,6 +182,9 @@ pub(super) struct AddArguments {
     /// Rights in Passgate's administration
     #[arg(long, value_enum, default_value = "user")]
     pub role: Role,
+    /// Also e-mail them the link that sets the account up
+    #[arg(long, requires = "email")]
+    pub welcome: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -246,6 +256,52 @@ pub(super) struct EndArguments {
     /// All sessions of this account
     #[arg(long)]
     pub account: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MailCommand {
+    /// The mails, latest first; never their links
+    List(MailListArguments),
+    /// Try dead or waiting mails again now
+    Retry {
+        /// Ids, as `mail list` shows them
+        #[arg(required = true, value_name = "MAIL")]
+        mails: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MailListArguments {
+    /// Only this state
+    #[arg(long, value_enum)]
+    pub state: Option<MailState>,
+    /// At most this many
+    #[arg(long, default_value = "100", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum MailState {
+    /// Waiting for its (next) try, or being handed over
+    Queued,
+    /// The mail server has it
+    Sent,
+    /// Given up: refused for good, or too old
+    Dead,
+    /// Not needed any more when its turn came
+    Dropped,
+}
+
+impl MailState {
+    /// As the API spells it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Dead => "dead",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -331,15 +387,19 @@ mod tests {
             "config defaults",
             "accounts list",
             "accounts show 1001@acme",
-            "accounts add 1001@acme --email a@b.example",
+            "accounts add 1001@acme --email a@b.example --welcome",
             "accounts import users.csv --dry-run --partial",
             "accounts export",
+            "accounts reset 1001@acme 1002@acme",
+            "accounts welcome 1001@acme",
             "accounts unlock 1001@acme 1002@acme",
             "accounts disable x",
             "accounts enable x",
             "sessions list 1001@acme",
             "sessions end abc",
             "sessions end --account 1001@acme",
+            "mail list --state dead",
+            "mail retry abc def",
             "keys list",
             "keys rotate",
             "token create --scope read",
@@ -375,6 +435,10 @@ mod tests {
             "passgate",
             "passgate nonsense",
             "passgate accounts unlock",
+            "passgate accounts reset",
+            "passgate accounts add 1001@acme --welcome",
+            "passgate mail list --state sending",
+            "passgate mail retry",
             "passgate sessions end",
             "passgate sessions end abc --account x",
             "passgate token create",

@@ -10,6 +10,7 @@ mod client;
 mod configuration;
 mod failure;
 mod keys;
+mod mail;
 mod output;
 mod profiles;
 mod sessions;
@@ -64,6 +65,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> 
         Command::Config(ConfigCommand::Defaults) => configuration::defaults(output),
         Command::Accounts(command) => accounts::run(&config, command, output),
         Command::Sessions(command) => sessions::run(&config, command, output),
+        Command::Mail(command) => mail::run(&config, command, output),
         Command::Keys(command) => keys::run(&config, command, output),
         Command::Token(command) => tokens::run(&config, command, output),
         Command::Profile(command) => profiles::run(command, output),

@@ -19,6 +19,15 @@ pub struct AccountView {
     pub account: Account,
     /// Until when its login name is locked after failed logins, if it is.
     pub locked_until: Option<Timestamp>,
+    /// A new PIN is on its way to the PBX, and its end is not known yet (R-B4).
+    pub pin_write_back: bool,
+}
+
+impl AccountView {
+    /// Of an account that was made this moment.
+    pub fn fresh(account: Account) -> Self {
+        Self { account, locked_until: None, pin_write_back: false }
+    }
 }
 
 /// One page of accounts.
@@ -247,7 +256,8 @@ pub fn name(text: &str) -> Result<String, BadName> {
 async fn view(services: &Services, account: Account) -> Result<AccountView, Unavailable> {
     let name = account.login.to_string();
     let locked_until = services.attempts.locked_until(&name, services.clock.now()).await?;
-    Ok(AccountView { account, locked_until })
+    let pin_write_back = services.credentials.entry(account.id).await?.is_some();
+    Ok(AccountView { account, locked_until, pin_write_back })
 }
 
 fn fresh_id(services: &Services) -> AccountId {

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod challenge;
 pub mod current_pin;
 pub mod login;
+pub mod mails;
 mod opening;
 mod pbx;
 pub mod post;

@@ -36,6 +36,7 @@ pub struct Metrics {
     upstream_up: Family<ServerLabel, Gauge>,
     upstream_login: Family<ResultLabel, Histogram, fn() -> Histogram>,
     pin_drift: Counter,
+    pin_writebacks_open: Gauge,
     rate_limited: Family<LimitLabel, Counter>,
     rollout_phase: Gauge,
     rollout_accounts: Family<StateLabel, Gauge>,
@@ -114,6 +115,8 @@ impl Metrics {
                 Family::new_with_constructor(slow as fn() -> Histogram),
             ),
             pin_drift: add.metric("pin_drift", "Stored PINs that the PBX refused"),
+            pin_writebacks_open: add
+                .metric("pin_writebacks_open", "New PINs that the PBX is not known to have yet"),
             rate_limited: add.metric("rate_limited", "Requests refused by a rate limit"),
             rollout_phase: add
                 .metric("rollout_phase", "The general phase: 0 quiet, 1 warn, 2 force, 3 reject"),
@@ -193,6 +196,11 @@ impl Metrics {
     /// The PBX refused the PIN on file.
     pub fn pin_drifted(&self) {
         self.pin_drift.inc();
+    }
+
+    /// This many new PINs are on their way to the PBX.
+    pub fn pin_writebacks_open(&self, open: u64) {
+        self.pin_writebacks_open.set(gauge(open));
     }
 
     /// A rate limit refused a request.
@@ -284,6 +292,7 @@ mod tests {
         metrics.upstream("http://127.0.0.1:9080", true);
         metrics.upstream_login("accepted", Duration::from_millis(40));
         metrics.pin_drifted();
+        metrics.pin_writebacks_open(3);
         metrics.rate_limited("public_forms");
         metrics.phase(2);
         metrics.accounts("pin_only", 12);
@@ -308,6 +317,7 @@ mod tests {
             r#"passgate_upstream_up{server="http://127.0.0.1:9080"} 1"#,
             r#"passgate_upstream_login_seconds_count{result="accepted"} 1"#,
             "passgate_pin_drift_total 1",
+            "passgate_pin_writebacks_open 3",
             r#"passgate_rate_limited_total{limit="public_forms"} 1"#,
             "passgate_rollout_phase 2",
             r#"passgate_rollout_accounts{state="pin_only"} 12"#,

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::AdminState;
 use super::problem::{Json, Problem, Query};
+use super::{AdminState, mails};
 use crate::domain::account::{AccountId, AccountState, NewAccount, Role};
 use crate::domain::login_name::LoginName;
 use crate::flows::accounts::{self as flow, AccountView};
@@ -29,12 +29,13 @@ pub(super) struct AccountBody {
     state: AccountState,
     locked_until: Option<Timestamp>,
     password_set_at: Option<Timestamp>,
+    pin_write_back: Option<&'static str>,
     last_login_at: Option<Timestamp>,
     created_at: Timestamp,
 }
 
 impl From<AccountView> for AccountBody {
-    fn from(AccountView { account, locked_until }: AccountView) -> Self {
+    fn from(AccountView { account, locked_until, pin_write_back }: AccountView) -> Self {
         Self {
             id: account.id,
             login: account.login.to_string(),
@@ -46,6 +47,7 @@ impl From<AccountView> for AccountBody {
             role: account.role,
             locked_until,
             password_set_at: account.password.map(|password| password.set_at),
+            pin_write_back: pin_write_back.then_some("pending"),
             last_login_at: account.last_login_at,
             created_at: account.created_at,
         }
@@ -102,6 +104,19 @@ pub(super) struct NewBody {
     name: String,
     #[serde(default)]
     role: Role,
+    /// Also e-mail them the link that sets the account up.
+    #[serde(default)]
+    send_welcome: bool,
+}
+
+/// The answer to making an account.
+#[derive(Debug, Serialize)]
+struct Made {
+    #[serde(flatten)]
+    account: AccountBody,
+    /// `queued` or `failed`, if a welcome was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    welcome_mail: Option<&'static str>,
 }
 
 pub(super) async fn create(
@@ -114,10 +129,18 @@ pub(super) async fn create(
         name: flow::name(&body.name).map_err(unprocessable)?,
         role: body.role,
     };
+    if body.send_welcome {
+        mails::could_be_welcomed(&state, &new)?;
+    }
     match flow::create(&state.services, new).await? {
         Created::New(account) => {
             let id = account.id;
-            let body = AccountBody::from(AccountView { account, locked_until: None });
+            let welcome_mail = match body.send_welcome {
+                true => Some(mails::welcome_new(&state, &account).await),
+                false => None,
+            };
+            let account = AccountView::fresh(account).into();
+            let body = Made { account, welcome_mail };
             let mut response = (StatusCode::CREATED, axum::Json(body)).into_response();
             if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/accounts/{id}")) {
                 response.headers_mut().insert(LOCATION, location);

@@ -9,6 +9,7 @@ mod export;
 mod health;
 mod import;
 mod keys;
+mod mails;
 mod problem;
 mod serve;
 mod sessions;
@@ -94,6 +95,10 @@ fn api(state: &AdminState, access: Access) -> Router<AdminState> {
         .route("/accounts/{account}/disable", post(accounts::disable))
         .route("/accounts/{account}/enable", post(accounts::enable))
         .route("/accounts/{account}/sign-out", post(accounts::sign_out))
+        .route("/accounts/{account}/reset", post(mails::reset))
+        .route("/accounts/{account}/welcome", post(mails::welcome))
+        .route("/outbox", get(mails::list))
+        .route("/outbox/{id}/retry", post(mails::retry))
         .route("/sessions", get(sessions::list))
         .route("/sessions/{id}", delete(sessions::end))
         .route("/keys", get(keys::list))

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::flows::Outage;
 use crate::ports::Unavailable;
 
 /// An error answer.
@@ -68,6 +69,19 @@ impl From<Unavailable> for Problem {
         tracing::error!(target: "passgate::admin", %outage, "an administration call failed");
         let detail = format!("{} does not answer; see the log, then try again", outage.what);
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+}
+
+impl From<Outage> for Problem {
+    fn from(outage: Outage) -> Self {
+        match outage {
+            Outage::Pbx(missing) | Outage::Unclear(missing) | Outage::Store(missing) => {
+                missing.into()
+            }
+            Outage::Busy(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many at once; try again")
+            }
+        }
     }
 }
 

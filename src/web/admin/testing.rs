@@ -26,9 +26,12 @@ use crate::domain::lockout::LockoutPolicy;
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::domain::session::{ObtainedWith, Progress, SessionRecord, SessionToken};
-use crate::flows::{Policies, Services};
+use crate::flows::{MailOffice, Policies, Services};
 use crate::portal::NoSubscribers;
-use crate::ports::{AuditLog, Portal, PortalAnswer, PortalLogin, SecurityEvent, Unavailable};
+use crate::ports::{
+    AuditLog, Composer, Letter, Mail, MailTransport, Portal, PortalAnswer, PortalLogin,
+    SecurityEvent, SendError, Unavailable,
+};
 use crate::telemetry::Metrics;
 
 /// A PBX of which only the answer to a health check matters here.
@@ -53,6 +56,26 @@ impl Portal for Pbx {
             true => Ok(()),
             false => Err(Unavailable::new("pbx", "connection refused at 10.1.2.3:80")),
         }
+    }
+}
+
+/// Nobody hands mails over here: what the administration queues stays in the outbox.
+struct NoPostman;
+
+impl Composer for NoPostman {
+    fn compose(&self, _: &Letter<'_>) -> Mail {
+        unreachable!("the administration writes no mail")
+    }
+}
+
+#[async_trait]
+impl MailTransport for NoPostman {
+    async fn send(&self, _: &Mail) -> Result<(), SendError> {
+        unreachable!("the administration sends no mail")
+    }
+
+    async fn ping(&self) -> Result<(), SendError> {
+        Ok(())
     }
 }
 
@@ -95,7 +118,7 @@ pub(crate) async fn gateway() -> Gateway {
         credentials: Arc::new(SqliteCredentials::new(database.clone())),
         codes: Arc::new(SqliteCodes::new(database.clone())),
         outbox: Arc::new(SqliteOutbox::new(database)),
-        mail: None,
+        mail: Some(MailOffice { composer: Arc::new(NoPostman), transport: Arc::new(NoPostman) }),
         subscribers: Arc::new(NoSubscribers),
         audit: heard.clone(),
         hasher: Arc::new(hasher),

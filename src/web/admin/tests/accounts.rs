@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::domain::account::SealedPin;
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject};
 use crate::domain::login_name::LoginName;
+use crate::domain::pin_journal::{JournalEntry, Stage};
 use crate::domain::session::SessionToken;
 use crate::ports::{AccountChange, Reserved};
 use crate::web::admin::Access;
@@ -35,7 +36,8 @@ async fn an_account_from_its_making_to_its_end() {
         json!({"id": id, "login": "1001@acme.11111.service", "tenant": "acme.11111.service",
                "extension": "1001", "email": "jane@acme.example", "name": "Jane Doe",
                "role": "manager", "state": "pin_only", "locked_until": null,
-               "password_set_at": null, "last_login_at": null, "created_at": START})
+               "password_set_at": null, "pin_write_back": null, "last_login_at": null,
+               "created_at": START})
     );
     for key in [id.as_str(), "1001@acme.11111.service", "1001%40ACME.11111.service"] {
         assert_eq!(
@@ -140,6 +142,7 @@ async fn no_answer_holds_a_hash_or_a_pin() {
         "/accounts/1001@acme",
         "/accounts/export",
         "/sessions?account=1001@acme",
+        "/outbox",
         "/keys",
         "/tokens",
     ] {
@@ -309,4 +312,38 @@ async fn an_export_imports_unchanged() {
     assert!(exported.contains("7@acme,u7@acme.example,\"'=Doe, 7\",user\r\n"), "{exported:.300}");
     let (status, report) = gateway.import("", exported).await;
     assert_eq!((status, &report["unchanged"]), (StatusCode::OK, &json!(2_500)), "{report}");
+}
+
+/// R-B4: "inconclusive stays pending": the account says so, and a gauge counts, without the PIN.
+#[tokio::test]
+async fn a_pin_on_its_way_is_shown() {
+    let gateway = gateway().await;
+    assert_eq!(gateway.account("1001@acme").await["pin_write_back"], Value::Null);
+    gateway.account("1002@acme").await;
+    let services = &gateway.state.services;
+    let account = services.accounts.find(&LoginName::parse("1001@acme").unwrap()).await.unwrap();
+    let account = account.unwrap();
+    let now = services.clock.now();
+    let entry = JournalEntry {
+        account: account.id,
+        stage: Stage::Writing,
+        phc: Some("$argon2id$canary".into()),
+        epoch: account.epoch,
+        old: None,
+        new: SealedPin(b"canary-pin".to_vec()),
+        holder: services.process,
+        began_at: now,
+        attempts: 0,
+        next_attempt_at: now,
+    };
+    services.credentials.begin(entry).await.unwrap();
+    let shown = gateway.get("/accounts/1001@acme").await.1;
+    assert_eq!(shown["pin_write_back"], "pending");
+    assert!(!shown.to_string().contains("canary"), "{shown}");
+    let other = gateway.get("/accounts/1002@acme").await.1;
+    assert_eq!(other["pin_write_back"], Value::Null);
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let text = gateway.send(Access::Token, request).await.1;
+    let open = "passgate_pin_writebacks_open 1";
+    assert!(text.as_str().unwrap().lines().any(|line| line == open), "{text}");
 }

@@ -83,7 +83,7 @@ pub struct HeldForm {
 }
 
 /// What became of the voicemail PIN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum PinFate {
     /// It is as it was.
     Unchanged,

@@ -317,9 +317,26 @@ pub fn check_properties(input: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::next_path::safe_next;
 
     fn path(target: &str) -> String {
         canonical(target).unwrap_or_else(|refusal| panic!("{target}: {refusal}")).path.into_owned()
+    }
+
+    /// R-C3: a page that a login may lead to has one canonical path, so that the gateway does not
+    /// refuse it afterwards.
+    #[test]
+    fn where_a_login_may_lead_is_canonical() {
+        for next in [
+            "/",
+            "/portal/home?tab=1&x=%2F%2Fevil.example",
+            "/portal/users/edit/1001@abc.11111.service",
+            "/a%20b",
+            "/portal/caf%C3%A9/",
+        ] {
+            assert_eq!(safe_next(next), Some(next), "{next}");
+            assert!(canonical(next).is_ok(), "{next}");
+        }
     }
 
     /// Security, "Path": one canonical path is matched and forwarded.

@@ -89,7 +89,7 @@ fn plan(
             // Shown or stale: either way it is not shown again.
             ctx.set_cookies.push(flash::remove());
             let flash = flash::parse(&*services.vault, sealed, services.clock.now())?;
-            let message = notices.message_html(flash.message);
+            let message = notices.message_html(&flash.message);
             let places = &pipeline.places;
             if !prefill {
                 return Some(places.notice(&message));

@@ -19,8 +19,6 @@ mod held;
 mod insertion;
 mod intercept;
 pub mod listeners;
-mod next_page;
-pub mod next_path;
 pub mod notice;
 mod own_answers;
 pub mod pipeline;

@@ -9,10 +9,10 @@ use super::exchange::Exchange;
 use super::intercept::{self, Landing, Sender};
 use super::pipeline::Pipeline;
 use super::route::Route;
-use super::{client_kind, cookies, entry, next_page, respond};
+use super::{client_kind, cookies, entry, respond};
 use crate::flows::Outage;
-use crate::web::ErrorKind;
 use crate::web::notice::Message;
+use crate::web::{ErrorKind, next_page};
 
 /// Largest body of a request that we answer ourselves, in bytes.
 const OWN_BODY: usize = 64 * 1024;
@@ -25,7 +25,7 @@ impl Pipeline {
         route: &Route<'_>,
     ) -> pingora::Result<bool> {
         if matches!(route, Route::ChangePassword) {
-            return self.to_own(session, ctx, "security").await;
+            return self.to_own(session, ctx, "security", Vec::new()).await;
         }
         let Some(body) = self.own_body(session, ctx).await? else { return Ok(true) };
         if let Some(live) = ctx.session() {
@@ -116,13 +116,7 @@ impl Pipeline {
         if !ctx.wants_page() {
             return self.refuse(session, ctx, ErrorKind::SignedOut).await;
         }
-        let has_credentials = head.uri.query().is_some_and(|query| self.scan.query(query));
-        let remembered = head
-            .uri
-            .path_and_query()
-            .filter(|_| head.method == Method::GET && !has_credentials)
-            .and_then(|wanted| next_page::remember(wanted.as_str()));
-        let mut cookies: Vec<_> = remembered.map(String::into_bytes).into_iter().collect();
+        let mut cookies: Vec<Vec<u8>> = self.remembered(head).into_iter().collect();
         if intercept::sign_out::presents_session(&head.headers) {
             let ended = intercept::say(&self.services, Message::SessionEnded);
             cookies.extend([ended, cookies::clear_own(cookies::SESSION).into_bytes()]);
@@ -136,12 +130,34 @@ impl Pipeline {
         session: &mut Session,
         ctx: &mut Exchange,
         page: &str,
+        cookies: Vec<Vec<u8>>,
     ) -> pingora::Result<bool> {
         if !ctx.wants_page() {
             return self.refuse(session, ctx, ErrorKind::Forbidden).await;
         }
         let place = format!("{}/{page}", self.settings.prefix);
-        self.send_to(session, ctx, &place, Vec::new()).await
+        self.send_to(session, ctx, &place, cookies).await
+    }
+
+    /// Something of ours stands before the page that was asked for; it is remembered for later.
+    pub(super) async fn to_own_first(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+        page: &str,
+    ) -> pingora::Result<bool> {
+        let cookies = self.remembered(session.req_header()).into_iter().collect();
+        self.to_own(session, ctx, page, cookies).await
+    }
+
+    /// The cookie that remembers what a navigation asked for (R-C3), unless its query has
+    /// credentials: those are kept nowhere.
+    fn remembered(&self, head: &RequestHeader) -> Option<Vec<u8>> {
+        let has_credentials = head.uri.query().is_some_and(|query| self.scan.query(query));
+        let wanted = head.uri.path_and_query()?;
+        let remembered = (head.method == Method::GET && !has_credentials)
+            .then(|| next_page::remember(wanted.as_str()))??;
+        Some(remembered.as_bytes().to_vec())
     }
 
     pub(super) async fn send_to(

@@ -145,8 +145,8 @@ impl Pipeline {
                 self.forward(session, ctx, &route).await
             }
             Access::ToLogin => self.to_login(session, ctx).await,
-            Access::ToSetPassword => self.to_own(session, ctx, "set-password").await,
-            Access::ToCurrentPin => self.to_own(session, ctx, "current-pin").await,
+            Access::ToSetPassword => self.to_own_first(session, ctx, "set-password").await,
+            Access::ToCurrentPin => self.to_own_first(session, ctx, "current-pin").await,
             Access::ToChallenge => {
                 let place = self.profile.login_page().to_owned();
                 self.send_to(session, ctx, &place, Vec::new()).await

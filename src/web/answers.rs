@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use minijinja::context;
+use minijinja::value::Value;
 
 use super::look::Look;
 use super::notice::Message;
@@ -111,13 +112,51 @@ pub(super) enum Refusal {
     /// The present portal password is wrong.
     CurrentWrong,
     /// The PIN that should prove who it is is wrong.
-    CurrentPinWrong,
+    CurrentPinWrong {
+        /// Where it was typed.
+        field: &'static str,
+    },
     /// The PBX does not accept the PIN.
     PinWrong,
+    /// No PIN was typed.
+    PinMissing,
+    /// The two PINs differ.
+    PinsDiffer,
+    /// The PBX does not take the new PIN.
+    PinRefused,
     /// The two new passwords differ.
     Different,
-    /// The new password breaks rules; each as a sentence.
-    Against(Vec<String>),
+    /// What was chosen breaks rules; each as a sentence.
+    Against {
+        /// Rules for portal passwords.
+        password: Vec<String>,
+        /// Rules for voicemail PINs.
+        pin: Vec<String>,
+    },
+    /// The e-mail address is none.
+    BadEmail,
+    /// It is being saved in another window at this moment.
+    Conflict,
+}
+
+/// A sentence, and single points where there are several.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    text: String,
+    points: Vec<String>,
+}
+
+impl Part {
+    /// A sentence alone.
+    pub fn of(text: String) -> Self {
+        Self { text, points: Vec::new() }
+    }
+
+    /// All of it, as one text.
+    pub fn words(&self) -> String {
+        let words = std::iter::once(&self.text).chain(&self.points);
+        words.map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Refusal {
@@ -126,13 +165,17 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Said(Message::Locked { .. }) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Said(Message::Overtaken) => StatusCode::CONFLICT,
-            Self::Said(_) | Self::CurrentWrong | Self::CurrentPinWrong | Self::PinWrong => {
+            Self::Said(Message::Overtaken) | Self::Conflict => StatusCode::CONFLICT,
+            Self::Said(_) | Self::CurrentWrong | Self::CurrentPinWrong { .. } | Self::PinWrong => {
                 StatusCode::FORBIDDEN
             }
-            Self::Incomplete(_) | Self::Different | Self::Against(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::Incomplete(_)
+            | Self::PinMissing
+            | Self::PinsDiffer
+            | Self::PinRefused
+            | Self::Different
+            | Self::Against { .. }
+            | Self::BadEmail => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 
@@ -145,36 +188,54 @@ impl Refusal {
     }
 
     /// What is said.
-    pub fn text(&self, look: &Look) -> String {
+    pub fn parts(&self, look: &Look) -> Vec<Part> {
         let key = match self {
-            Self::Said(message) => return look.message_text(*message),
+            Self::Said(message) => return vec![Part::of(look.message_text(message))],
+            Self::Against { password, pin } => {
+                return [("message.pin_against", pin), ("message.against", password)]
+                    .into_iter()
+                    .filter(|(_, points)| !points.is_empty())
+                    .map(|(key, points)| Part {
+                        text: look.texts().get(key).to_owned(),
+                        points: points.clone(),
+                    })
+                    .collect();
+            }
             Self::Incomplete(key) => key,
             Self::CurrentWrong => "message.current_wrong",
-            Self::CurrentPinWrong => "message.current_pin_wrong",
+            Self::CurrentPinWrong { .. } => "message.current_pin_wrong",
             Self::PinWrong => "message.pin_wrong",
+            Self::PinMissing => "message.pin_missing",
+            Self::PinsDiffer => "message.pins_differ",
+            Self::PinRefused => "message.pin_refused",
             Self::Different => "message.different",
-            Self::Against(_) => "message.against",
+            Self::BadEmail => "message.bad_email",
+            Self::Conflict => "message.conflict",
         };
-        look.texts().get(key).to_owned()
+        vec![Part::of(look.texts().get(key).to_owned())]
     }
 
-    /// The field to mend, by name; empty where it is the form as a whole.
-    pub fn field(&self) -> &'static str {
+    /// The fields to mend, by name, from the top of the form; none where it is the form as a whole.
+    pub fn fields(&self) -> Vec<&'static str> {
         match self {
-            Self::CurrentWrong | Self::CurrentPinWrong => "current_password",
-            Self::PinWrong => "pin",
-            Self::Different => "confirm",
-            Self::Against(_) => "password",
-            Self::Said(_) | Self::Incomplete(_) => "",
+            Self::CurrentWrong => vec!["current_password"],
+            Self::CurrentPinWrong { field } => vec![field],
+            Self::PinWrong | Self::PinMissing | Self::PinsDiffer | Self::PinRefused => vec!["pin"],
+            Self::Different => vec!["confirm"],
+            Self::Against { password, pin } => [("pin", pin), ("password", password)]
+                .into_iter()
+                .filter(|(_, points)| !points.is_empty())
+                .map(|(field, _)| field)
+                .collect(),
+            Self::BadEmail => vec!["email"],
+            Self::Said(_) | Self::Incomplete(_) | Self::Conflict => Vec::new(),
         }
     }
+}
 
-    /// The single points, where there are several.
-    pub fn points(&self) -> &[String] {
-        match self {
-            Self::Against(points) => points,
-            _ => &[],
-        }
+impl From<Part> for Value {
+    fn from(part: Part) -> Self {
+        context! { text => part.text, points => part.points }
     }
 }
 

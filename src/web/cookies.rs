@@ -15,6 +15,8 @@ pub const SESSION: &str = "__Host-passgate";
 pub const DEVICE: &str = "__Host-passgate-device";
 /// A message for the next page, sealed (see [`super::flash`]).
 pub const FLASH: &str = "__Host-passgate-flash";
+/// The page first asked for (see [`super::next_page`]).
+pub(super) const NEXT: &str = "__Host-passgate-next";
 /// Random value that the forms of people who are not signed in are bound to.
 pub const FORM: &str = "__Host-passgate-form";
 

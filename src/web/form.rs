@@ -27,6 +27,11 @@ impl Form {
         self.0.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value.expose())
     }
 
+    /// Whether a field was sent, empty or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| other == name)
+    }
+
     /// A field that must not be printed.
     pub fn secret(&self, name: &str) -> Secret {
         let found = self.0.iter().find(|(other, _)| other == name);

@@ -9,12 +9,15 @@ use minijinja::{Environment, Error, UndefinedBehavior};
 use super::texts::Texts;
 use super::{PagesSettings, assets};
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("base.html", include_str!("../../templates/pages/base.html")),
     ("fields.html", include_str!("../../templates/pages/fields.html")),
     ("login.html", include_str!("../../templates/pages/login.html")),
     ("security.html", include_str!("../../templates/pages/security.html")),
     ("set_password.html", include_str!("../../templates/pages/set_password.html")),
+    ("link.html", include_str!("../../templates/pages/link.html")),
+    ("confirm_email.html", include_str!("../../templates/pages/confirm_email.html")),
+    ("next_step.html", include_str!("../../templates/pages/next_step.html")),
     ("current_pin.html", include_str!("../../templates/pages/current_pin.html")),
     ("sign_out.html", include_str!("../../templates/pages/sign_out.html")),
     ("error.html", include_str!("../../templates/pages/error.html")),
@@ -92,6 +95,18 @@ pub(super) fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// HTML in ASCII: the portal's page that it goes into may have any encoding.
+pub(super) fn ascii(html: &str) -> String {
+    let mut plain = String::with_capacity(html.len() + 16);
+    for c in html.chars() {
+        match c.is_ascii() {
+            true => plain.push(c),
+            false => plain.push_str(&format!("&#{};", u32::from(c))),
+        }
+    }
+    plain
 }
 
 fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> Environment<'static> {

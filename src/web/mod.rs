@@ -11,6 +11,7 @@ mod csrf;
 pub mod flash;
 mod form;
 mod look;
+pub mod next_page;
 pub mod notice;
 mod own_pages;
 mod pages;

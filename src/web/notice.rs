@@ -5,12 +5,19 @@
 
 use std::time::Duration;
 
-use super::look::{Look, escape};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::look::{Look, ascii, escape};
 use super::texts::interpolate;
 use super::{PagesSettings, minutes};
+use crate::flows::Services;
+use crate::flows::rejection::Rejection;
+use crate::flows::set_password::PinFate;
 
 /// Something that a page says about what was done before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Message {
     /// Login name or secret is wrong.
     Refused,
@@ -19,8 +26,21 @@ pub enum Message {
         /// Until the next attempt is possible.
         wait: Duration,
     },
-    /// The PIN is right, but no longer opens the portal.
+    /// The PIN is right, but no longer opens the portal, and e-mail is off.
     TooLate,
+    /// The same, and there is no address on file that a link could go to.
+    NoAddress,
+    /// The same, and a link was e-mailed.
+    Mailed {
+        /// To this address, masked.
+        to: String,
+        /// At this time.
+        at: Timestamp,
+        /// For so long it works.
+        works_for: Duration,
+        /// When the user was told so.
+        told_at: Timestamp,
+    },
     /// The user signed out.
     SignedOut,
     /// The session ended by itself.
@@ -31,48 +51,63 @@ pub enum Message {
     PasswordSet,
     /// Another portal password was saved.
     PasswordChanged,
+    /// A portal password was saved where one was needed to go on: at force, or by a link.
+    Saved {
+        /// The voicemail PIN.
+        pin: PinFate,
+        /// Where a link went that confirms this address.
+        confirming: Option<String>,
+    },
+    /// The same, but the PBX does not answer: the user is not signed in yet.
+    SavedOnly {
+        /// The voicemail PIN.
+        pin: PinFate,
+    },
+    /// The address is on file now.
+    EmailConfirmed {
+        /// The address.
+        address: String,
+    },
     /// Somebody else changed the password meanwhile.
     Overtaken,
 }
 
 impl Message {
-    /// Good or neutral news (`role="status"`), or something to mend (`role="alert"`).
-    pub fn is_good(self) -> bool {
-        matches!(self, Self::SignedOut | Self::PasswordSet | Self::PasswordChanged)
+    /// What is said to somebody whose PIN came too late (R-A4).
+    pub fn of_rejection(rejection: &Rejection, services: &Services) -> Self {
+        match rejection {
+            Rejection::Mailed { to, at, .. } => Self::Mailed {
+                to: to.clone(),
+                at: *at,
+                works_for: services.policies.links.reset,
+                told_at: services.clock.now(),
+            },
+            Rejection::AskSupport if services.mail.is_some() => Self::NoAddress,
+            Rejection::AskSupport => Self::TooLate,
+        }
     }
 
-    /// The form in which a flash carries it.
-    pub(super) fn spelled(self) -> String {
-        match self {
-            Self::Refused => "refused".into(),
-            Self::Locked { wait } => format!("locked {}", wait.as_secs()),
-            Self::TooLate => "too_late".into(),
-            Self::SignedOut => "signed_out".into(),
-            Self::SessionEnded => "session_ended".into(),
-            Self::Stale => "stale".into(),
-            Self::PasswordSet => "password_set".into(),
-            Self::PasswordChanged => "password_changed".into(),
-            Self::Overtaken => "overtaken".into(),
-        }
+    /// Good or neutral news (`role="status"`), or something to mend (`role="alert"`).
+    pub fn is_good(&self) -> bool {
+        matches!(
+            self,
+            Self::SignedOut
+                | Self::PasswordSet
+                | Self::PasswordChanged
+                | Self::Saved { .. }
+                | Self::SavedOnly { .. }
+                | Self::EmailConfirmed { .. }
+        )
+    }
+
+    /// The form in which a flash carries it: one line.
+    pub(super) fn spelled(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// Reads what [`Self::spelled`] wrote.
     pub(super) fn read(text: &str) -> Option<Self> {
-        if let Some(seconds) = text.strip_prefix("locked ") {
-            return Some(Self::Locked { wait: Duration::from_secs(seconds.parse().ok()?) });
-        }
-        [
-            Self::Refused,
-            Self::TooLate,
-            Self::SignedOut,
-            Self::SessionEnded,
-            Self::Stale,
-            Self::PasswordSet,
-            Self::PasswordChanged,
-            Self::Overtaken,
-        ]
-        .into_iter()
-        .find(|message| message.spelled() == text)
+        serde_json::from_str(text).ok()
     }
 }
 
@@ -99,7 +134,7 @@ impl Notices {
             None => escape(texts.get("notice.text_without_date")),
         };
         let link = self.look.page("security");
-        format!(
+        let html = format!(
             "<div id=\"passgate-notice\" role=\"status\" align=\"center\">{}\
              <table align=\"center\" width=\"100%\" cellpadding=\"10\" cellspacing=\"0\" border=\"0\" \
              bgcolor=\"#fff3c4\" role=\"presentation\"><tr><td align=\"center\">\
@@ -109,17 +144,18 @@ impl Notices {
             self.style_sheet(),
             escape(&link),
             escape(texts.get("notice.link")),
-        )
+        );
+        ascii(&html)
     }
 
     /// A message above the portal's login form, or above the page after a password was set:
     /// `id="passgate-message"`, with `role="alert"` or, for good news, `role="status"`.
-    pub fn message_html(&self, message: Message) -> String {
+    pub fn message_html(&self, message: &Message) -> String {
         let (role, background, ink) = match message.is_good() {
             true => ("status", "#dff5e3", "#0b3d1c"),
             false => ("alert", "#fde7e6", "#5c0f0b"),
         };
-        format!(
+        let html = format!(
             "<div id=\"passgate-message\" class=\"{role}\" role=\"{role}\" align=\"center\">{}\
              <table align=\"center\" width=\"100%\" cellpadding=\"10\" cellspacing=\"0\" border=\"0\" \
              bgcolor=\"{background}\" role=\"presentation\"><tr><td align=\"center\">\
@@ -127,11 +163,12 @@ impl Notices {
              </td></tr></table></div>",
             self.style_sheet(),
             escape(&self.message_text(message)),
-        )
+        );
+        ascii(&html)
     }
 
     /// The words of a message, as plain text.
-    pub fn message_text(&self, message: Message) -> String {
+    pub fn message_text(&self, message: &Message) -> String {
         self.look.message_text(message)
     }
 
@@ -142,24 +179,64 @@ impl Notices {
 
 impl Look {
     /// The words of a message, as plain text.
-    pub(super) fn message_text(&self, message: Message) -> String {
+    pub(super) fn message_text(&self, message: &Message) -> String {
         let texts = self.texts();
+        let support = self.settings().support_contact.as_str();
         let key = match message {
             Message::Refused => "message.refused",
             Message::Locked { wait } => {
-                let minutes = texts.count("minutes", minutes(wait));
+                let minutes = texts.count("minutes", minutes(*wait));
                 return texts.fill("message.locked", &[("minutes", &minutes)]);
             }
-            Message::TooLate => {
-                return texts
-                    .fill("message.too_late", &[("support", &self.settings().support_contact)]);
+            Message::TooLate => return texts.fill("message.too_late", &[("support", support)]),
+            Message::NoAddress => return texts.fill("message.no_address", &[("support", support)]),
+            Message::Mailed { to, at, works_for, told_at } => {
+                let at = self.moment(*at, *told_at);
+                let life = texts.span(*works_for);
+                let values = [("address", to.as_str()), ("at", &at), ("life", &life)];
+                return texts.fill("message.mailed", &values);
             }
             Message::SignedOut => "message.signed_out",
             Message::SessionEnded => "message.session_ended",
             Message::Stale => "message.stale",
             Message::PasswordSet | Message::PasswordChanged => "message.done",
+            Message::Saved { pin, confirming } => return self.saved(*pin, confirming.as_deref()),
+            Message::SavedOnly { pin: PinFate::Pending } => "message.saved_only_pending",
+            Message::SavedOnly { .. } => "message.saved_only",
+            Message::EmailConfirmed { address } => {
+                return texts.fill("message.email_confirmed", &[("address", address)]);
+            }
             Message::Overtaken => "message.overtaken",
         };
         texts.get(key).to_owned()
+    }
+
+    fn saved(&self, pin: PinFate, confirming: Option<&str>) -> String {
+        let texts = self.texts();
+        let done = match pin {
+            PinFate::Unchanged => texts.get("message.done"),
+            PinFate::Written => texts.get("message.done_new_pin"),
+            PinFate::Pending => texts.get("message.done_pending"),
+        };
+        match confirming {
+            Some(address) => {
+                let confirm = texts.fill("message.confirm_sent", &[("address", address)]);
+                format!("{done} {confirm}")
+            }
+            None => done.to_owned(),
+        }
+    }
+
+    /// The time of day; with the date, if it is another day than `today`.
+    fn moment(&self, at: Timestamp, today: Timestamp) -> String {
+        let zone = &self.settings().time_zone;
+        let (at, today) = (at.to_zoned(zone.clone()), today.to_zoned(zone.clone()));
+        let texts = self.texts();
+        let time = at.strftime(texts.get("language.time")).to_string();
+        if at.date() == today.date() {
+            return time;
+        }
+        let date = at.strftime(texts.get("language.date")).to_string();
+        texts.fill("message.other_day", &[("time", &time), ("date", &date)])
     }
 }

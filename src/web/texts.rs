@@ -1,6 +1,7 @@
 //! The texts that users see: `locales/*.toml`, one file per language, key → text.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The languages that ship. The first one fills the gaps of the others.
 const LOCALES: [(&str, &str); 1] = [("en", include_str!("../../locales/en.toml"))];
@@ -32,6 +33,18 @@ impl Texts {
     /// The text of `key` with its `{name}`s filled in.
     pub fn fill(&self, key: &str, values: &[(&str, &str)]) -> String {
         interpolate(self.get(key), values)
+    }
+
+    /// A span of time in the largest unit that says it exactly: days only where there are several.
+    pub fn span(&self, span: Duration) -> String {
+        let minutes = span.as_secs().div_ceil(60).max(1);
+        match minutes {
+            _ if minutes.is_multiple_of(24 * 60) && minutes > 24 * 60 => {
+                self.count("days", minutes / (24 * 60))
+            }
+            _ if minutes.is_multiple_of(60) => self.count("hours", minutes / 60),
+            _ => self.count("minutes", minutes),
+        }
     }
 
     /// The text of `key` in the form that belongs to `count`, with `{count}` filled in.
@@ -108,6 +121,17 @@ mod tests {
         let texts = Texts::new("en-US");
         assert_eq!(texts.count("minutes", 1), "1 minute");
         assert_eq!(texts.count("minutes", 15), "15 minutes");
+        for (minutes, said) in [
+            (0, "1 minute"),
+            (30, "30 minutes"),
+            (60, "1 hour"),
+            (90, "90 minutes"),
+            (24 * 60, "24 hours"),
+            (72 * 60, "3 days"),
+            (73 * 60, "73 hours"),
+        ] {
+            assert_eq!(texts.span(Duration::from_secs(minutes * 60)), said);
+        }
     }
 
     /// Every language can be read and has no key that English does not have.

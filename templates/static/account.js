@@ -114,10 +114,8 @@
       });
     };
     var strength = function () {
-      var pin = form.elements.current_password;
-      var known = pin && pin.classList.contains("pin") && pin.value.length > 2
-        ? words.concat(pin.value) : words;
-      var score = scoreOf(field.value, known);
+      var pins = Array.from(form.querySelectorAll(".pin"), function (pin) { return pin.value; });
+      var score = scoreOf(field.value, words.concat(pins));
       meter.hidden = !field.value;
       meter.dataset.score = String(score);
       clearTimeout(pause);

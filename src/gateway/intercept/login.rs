@@ -12,13 +12,14 @@ use jiff::Timestamp;
 use super::{Landing, Sender, add_cookies, landing, see_other};
 use crate::domain::session::Standing;
 use crate::flows::login::{LoginAttempt, LoginOutcome, log_in};
+use crate::flows::rejection::Rejection;
 use crate::flows::{Opened, Outage, Services};
 use crate::gateway::cookies;
-use crate::gateway::next_page;
 use crate::ports::Unavailable;
 use crate::profile::{AnswerKind, BadShape, LoginEndpoint, LoginRequest, Profile};
 use crate::web::cookies as own_cookies;
 use crate::web::flash::{self, Flash};
+use crate::web::next_page;
 use crate::web::notice::{Message, Notices};
 
 /// A login request: its bounded body and what stands beside it.
@@ -65,14 +66,20 @@ pub(in crate::gateway) async fn answer(
         .map_err(NotJudged::Outage)?;
 
     let now = services.clock.now();
+    let mut page = places.login_page.to_owned();
     let message = match outcome {
         LoginOutcome::Opened(opened) => return Ok(signed_in(&opened, post, places)),
         LoginOutcome::Refused => Message::Refused,
         LoginOutcome::Locked { until } => Message::Locked { wait: wait(until, now) },
-        LoginOutcome::TooLate(_) => Message::TooLate,
+        LoginOutcome::TooLate(rejection) => {
+            if let Rejection::Mailed { redirect: true, .. } = rejection {
+                page = format!("{}/reset", places.landing.prefix);
+            }
+            Message::of_rejection(&rejection, services)
+        }
     };
     let flash = Flash { message, login: typed };
-    Ok(refused(post, places, &flash, || flash::create(&*services.vault, &flash, now)))
+    Ok(refused(post, places, &page, &flash, || flash::create(&*services.vault, &flash, now)))
 }
 
 fn attempt(
@@ -104,13 +111,16 @@ fn attempt(
 }
 
 fn signed_in(opened: &Opened, post: &LoginPost<'_>, places: &LoginPlaces<'_>) -> Response<Bytes> {
-    let next = cookie(post.headers, next_page::COOKIE).and_then(next_page::recall);
-    let keeps_next =
-        matches!(opened.standing, Standing::Held | Standing::PinNeeded | Standing::Challenge);
-    let mut response = see_other(&landing(opened, &places.landing, next), session_cookies(opened));
-    if !keeps_next {
-        add_cookies(&mut response, [cookies::clear_own(next_page::COOKIE)]);
-    }
+    let next = next_page::recall(post.headers);
+    let place = landing(opened, &places.landing, next.clone());
+    let mut response = see_other(&place, session_cookies(opened));
+    let cookie = match opened.standing {
+        // One of our pages stands before it: remembered anew, that may take its time.
+        Standing::Held | Standing::PinNeeded => next.as_deref().and_then(next_page::remember),
+        Standing::Challenge => None,
+        Standing::Full { .. } | Standing::Ended => next_page::forget(post.headers),
+    };
+    add_cookies(&mut response, cookie);
     response
 }
 
@@ -122,23 +132,24 @@ pub(in crate::gateway) fn session_cookies(opened: &Opened) -> [HeaderValue; 3] {
     [session, device, visitor.unwrap_or_else(|_| HeaderValue::from_static(""))]
 }
 
-/// A refusal in the language of who asked: a script gets the profile's own answer, a page is sent
-/// back to the login form with a message.
+/// A refusal in the language of who asked: a script gets the profile's own answer, a person is
+/// sent to `page` (mostly back to the login form) with a message.
 fn refused(
     post: &LoginPost<'_>,
     places: &LoginPlaces<'_>,
+    page: &str,
     flash: &Flash,
     cookie: impl FnOnce() -> HeaderValue,
 ) -> Response<Bytes> {
     let kind = match flash.message {
         Message::Locked { .. } => AnswerKind::Locked,
-        Message::TooLate => AnswerKind::SetPassword,
+        Message::TooLate | Message::NoAddress | Message::Mailed { .. } => AnswerKind::SetPassword,
         _ => AnswerKind::Refused,
     };
     let Some(template) = post.endpoint.answer(kind) else {
-        return see_other(places.login_page, [cookie()]);
+        return see_other(page, [cookie()]);
     };
-    let message = places.notices.message_text(flash.message);
+    let message = places.notices.message_text(&flash.message);
     let url = format!("{}/login", places.landing.prefix);
     let values = [("message", message.as_str()), ("login", &flash.login), ("url", &url)];
     let mut response = Response::new(Bytes::from(template.render(&values)));

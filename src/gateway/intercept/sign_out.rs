@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use super::{Sender, say, see_other};
 use crate::flows::{Outage, Services, sign_out};
 use crate::gateway::cookies;
+use crate::web::next_page;
 use crate::web::notice::Message;
 
 /// Signs out and sends the browser to the login page, with all cookies removed. It succeeds here
@@ -37,6 +38,7 @@ pub(in crate::gateway) async fn answer(
     for own in [cookies::SESSION, cookies::VISITOR] {
         forgotten.push(cookies::clear_own(own).into_bytes());
     }
+    forgotten.extend(next_page::forget(request).map(|cookie| cookie.as_bytes().to_vec()));
     if let Some(message) = message.filter(|_| sender.wants_page) {
         forgotten.push(say(services, message));
     }

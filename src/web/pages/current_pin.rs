@@ -9,7 +9,7 @@ use http::StatusCode;
 use minijinja::context;
 use minijinja::value::Value;
 
-use super::login::{opened_to, wait_until};
+use super::login::{Then, opened_to, wait_until};
 use super::visit::{Reply, Visit};
 use super::{Pages, carried_out};
 use crate::domain::session::Standing;
@@ -43,7 +43,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
     }
     let pin = form.secret("pin");
     if pin.is_empty() {
-        return refused(&Refusal::Incomplete("message.pin_missing"));
+        return refused(&Refusal::PinMissing);
     }
     let Some(visitor) = visit.visitor.clone() else {
         return visit.error(&pages, ErrorKind::Internal);
@@ -58,7 +58,9 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
     };
     let services = Arc::clone(&pages.services);
     match carried_out(async move { current_pin(&services, filled_in).await }).await {
-        Ok(PinOutcome::Opened(opened)) => opened_to(&pages, &visit, &opened, None).done(),
+        Ok(PinOutcome::Opened(opened)) => {
+            opened_to(&pages, &visit, &opened, Then::FirstAsked(None)).done()
+        }
         Ok(PinOutcome::Wrong) => refused(&Refusal::PinWrong),
         Ok(PinOutcome::Locked { until }) => {
             let wait = wait_until(until, pages.services.clock.now());

@@ -18,11 +18,11 @@ use crate::domain::rollout::Phase;
 use crate::domain::session::Standing;
 use crate::flows::Opened;
 use crate::flows::login::{LoginAttempt, LoginOutcome, log_in};
+use crate::flows::rejection::Rejection;
 use crate::web::answers::{ErrorKind, Refusal};
-use crate::web::csrf::{self, Binding};
 use crate::web::form::Form;
 use crate::web::notice::Message;
-use crate::web::{cookies, flash};
+use crate::web::{cookies, flash, next_page};
 
 /// A login name that is shown again is cut to this many characters.
 const SHOWN: usize = 255;
@@ -70,9 +70,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
             page(&pages, &visit, status, &Shown { login: &login, next, message: Some(message) })
         })
     };
-    let vouched = Binding::of_browser(&visit.headers)
-        .is_some_and(|binding| csrf::holds(&pages.services, &binding, form.text("csrf")));
-    if !vouched {
+    if !visit.vouched_by_browser(&pages, form.text("csrf")) {
         return refused(&Refusal::Said(Message::Stale));
     }
     let secret = form.secret("password");
@@ -97,13 +95,23 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
     };
     let services = Arc::clone(&pages.services);
     match carried_out(async move { log_in(&services, attempt).await }).await {
-        Ok(LoginOutcome::Opened(opened)) => opened_to(&pages, &visit, &opened, next).done(),
+        Ok(LoginOutcome::Opened(opened)) => {
+            opened_to(&pages, &visit, &opened, Then::FirstAsked(next)).done()
+        }
         Ok(LoginOutcome::Refused) => refused(&Refusal::Said(Message::Refused)),
         Ok(LoginOutcome::Locked { until }) => {
             let wait = wait_until(until, pages.services.clock.now());
             refused(&Refusal::Said(Message::Locked { wait }))
         }
-        Ok(LoginOutcome::TooLate(_)) => refused(&Refusal::Said(Message::TooLate)),
+        Ok(LoginOutcome::TooLate(rejection)) => {
+            let message = Message::of_rejection(&rejection, &pages.services);
+            match rejection {
+                Rejection::Mailed { redirect: true, .. } if !visit.wants_json() => {
+                    visit.onward(&pages.look.page("reset")).message(&pages, message).done()
+                }
+                _ => refused(&Refusal::Said(message)),
+            }
+        }
         Err(kind) => visit.error(&pages, kind),
     }
 }
@@ -114,41 +122,55 @@ pub(super) fn wait_until(until: Timestamp, now: Timestamp) -> Duration {
     wait.max(Duration::from_secs(1))
 }
 
-/// Leads into a session that was just opened: where its standing belongs, else to the page that
-/// was first asked for, else home (R-C3).
-pub(super) fn opened_to(
-    pages: &Pages,
-    visit: &Visit,
-    opened: &Opened,
-    next: Option<&str>,
-) -> Reply {
+/// Where a sign-in leads once nothing stands before the portal.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Then<'a> {
+    /// To the page first asked for: what the form says, else what the browser remembers (R-C3);
+    /// home, if that is nothing.
+    FirstAsked(Option<&'a str>),
+    /// To this page.
+    Page(&'a str),
+    /// Home, whatever was asked for before.
+    Home,
+}
+
+/// Leads into a session that was just opened: where its standing belongs, and `then` on.
+pub(super) fn opened_to(pages: &Pages, visit: &Visit, opened: &Opened, then: Then<'_>) -> Reply {
     let home = &pages.look.settings().home;
-    let place = match opened.standing {
-        Standing::Full { .. } => next.unwrap_or(home).to_owned(),
+    let wanted = match then {
+        Then::FirstAsked(Some(next)) | Then::Page(next) => Some(next.to_owned()),
+        Then::FirstAsked(None) => next_page::recall(&visit.headers),
+        Then::Home => None,
+    };
+    let (place, remembered) = match opened.standing {
+        Standing::Full { .. } => {
+            (wanted.unwrap_or_else(|| home.clone()), next_page::forget(&visit.headers))
+        }
         // The PBX's second question stands where the PBX sent its own login.
-        Standing::Challenge => opened.landing.as_ref().unwrap_or(home).clone(),
-        standing => pages.place_of(standing),
+        Standing::Challenge => (opened.landing.as_ref().unwrap_or(home).clone(), None),
+        // Another page of ours comes first, and may take its time.
+        standing => {
+            let remembered = match wanted {
+                Some(wanted) => next_page::remember(&wanted),
+                None => next_page::forget(&visit.headers),
+            };
+            (pages.place_of(standing), remembered)
+        }
     };
     let [session, device] = cookies::for_opened(opened);
-    visit.onward(&place).cookie(session).cookie(device)
+    visit.onward(&place).cookie(session).cookie(device).cookies(remembered)
 }
 
 fn page(pages: &Pages, visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Reply {
-    let known = Binding::of_browser(&visit.headers);
-    let new = known.is_none();
-    let binding = known.unwrap_or_else(|| Binding::new_browser(&pages.services));
+    let (form_csrf, cookie) = visit.browser_token(pages);
     let context = context! {
-        form_csrf => csrf::token(&pages.services, &binding),
+        form_csrf,
         login => shown.login,
         next => shown.next,
         message => shown.message.clone(),
         pin_opens => pin_opens(pages),
     };
-    let reply = visit.page(pages, status, "login.html", context);
-    match binding {
-        Binding::Browser(value) if new => reply.cookie(cookies::set(cookies::FORM, &value, None)),
-        _ => reply,
-    }
+    visit.page(pages, status, "login.html", context).cookies(cookie)
 }
 
 /// Whether the PIN still opens the portal for most people: then the page says so.

@@ -1,8 +1,12 @@
 //! The pages, one file each. A page reads the visit, asks one flow, and says the outcome by the
 //! table in `answers`.
 
+mod choosing;
+mod confirm_email;
 mod current_pin;
+mod link;
 mod login;
+mod next_step;
 mod password;
 mod security;
 mod set_password;
@@ -47,6 +51,9 @@ pub fn pages(services: Arc<Services>, settings: PagesSettings, login_names: Logi
         .route(&at("login"), get(login::show).post(login::submit))
         .route(&at("security"), get(security::show).post(security::submit))
         .route(&at("set-password"), get(set_password::show).post(set_password::submit))
+        .route(&at("reset"), get(link::show_reset).post(link::submit_reset))
+        .route(&at("welcome"), get(link::show_welcome).post(link::submit_welcome))
+        .route(&at("confirm-email"), get(confirm_email::show).post(confirm_email::submit))
         .route(&at("current-pin"), get(current_pin::show).post(current_pin::submit))
         .route(&at("sign-out"), get(sign_out::show).post(sign_out::submit))
         .route(&at("static/{hash}/{name}"), get(asset))

@@ -1,4 +1,5 @@
-//! What the two pages that set a portal password share: the rules they show, and the flow.
+//! Portal passwords on pages: the rules that are shown, the rules that are broken, and the change
+//! with the present credential as proof.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use http::StatusCode;
 use minijinja::context;
 use minijinja::value::Value;
 
-use super::login::{opened_to, wait_until};
+use super::login::{Then, opened_to, wait_until};
 use super::visit::{Reply, Visit};
 use super::{Pages, carried_out};
 use crate::domain::account::Account;
@@ -54,14 +55,14 @@ pub(super) fn rules(pages: &Pages, account: &Account) -> Value {
 }
 
 /// Carries out a form that sets or changes the password of `account`; `draw` draws its page again
-/// with a message, and `then` is where a success leads (home, if it is `None`).
+/// with a message, and a success leads to `then`.
 pub(super) async fn change(
     pages: &Arc<Pages>,
     visit: &Visit,
     account: &Account,
     session: &Arc<LiveSession>,
     form: &Form,
-    then: Option<&str>,
+    then: &str,
     draw: impl FnOnce(StatusCode, Value) -> Reply,
 ) -> Response {
     let Some(visitor) = visit.visitor.clone() else {
@@ -84,26 +85,31 @@ pub(super) async fn change(
     let refusal = match carried_out(async move { set_password(&services, filled_in).await }).await {
         Ok(PasswordOutcome::Saved { opened, first }) => {
             let message = if first { Message::PasswordSet } else { Message::PasswordChanged };
+            let then = Then::Page(then);
             return opened_to(pages, visit, &opened, then).message(pages, message).done();
         }
         Ok(PasswordOutcome::Gone) => return visit.ended(pages),
         Ok(PasswordOutcome::CurrentWrong) => match account.password {
             Some(_) => Refusal::CurrentWrong,
-            None => Refusal::CurrentPinWrong,
+            None => Refusal::CurrentPinWrong { field: "current_password" },
         },
         Ok(PasswordOutcome::Locked { until }) => {
             let wait = wait_until(until, pages.services.clock.now());
             Refusal::Said(Message::Locked { wait })
         }
         Ok(PasswordOutcome::Against(problems)) => {
-            let texts = pages.look.texts();
-            Refusal::Against(problems.into_iter().map(|problem| sentence(texts, problem)).collect())
+            Refusal::Against { password: sentences(pages, problems), pin: Vec::new() }
         }
         Ok(PasswordOutcome::Different) => Refusal::Different,
         Ok(PasswordOutcome::Overtaken) => Refusal::Said(Message::Overtaken),
         Err(kind) => return visit.error(pages, kind),
     };
     visit.refuse(pages, &refusal, draw)
+}
+
+/// The rules that a password breaks, each as a sentence.
+pub(super) fn sentences(pages: &Pages, problems: Vec<PasswordProblem>) -> Vec<String> {
+    problems.into_iter().map(|problem| sentence(pages.look.texts(), problem)).collect()
 }
 
 fn sentence(texts: &Texts, problem: PasswordProblem) -> String {

@@ -33,8 +33,9 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Respo
     let message = left.as_ref().map(|left| {
         let texts = pages.look.texts();
         let title = match left.message {
-            Message::PasswordSet => texts.get("message.done_title"),
+            Message::PasswordSet | Message::Saved { .. } => texts.get("message.done_title"),
             Message::PasswordChanged => texts.get("message.changed_title"),
+            Message::EmailConfirmed { .. } => texts.get("message.email_confirmed_title"),
             _ => "",
         };
         visit.shown(&pages, left, title)
@@ -64,7 +65,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
         return visit.refuse(&pages, &Refusal::Said(Message::Stale), draw);
     }
     let then = pages.look.page("security");
-    password::change(&pages, &visit, &account, session, &form, Some(&then), draw).await
+    password::change(&pages, &visit, &account, session, &form, &then, draw).await
 }
 
 fn page(

@@ -9,13 +9,20 @@ use http::StatusCode;
 use minijinja::context;
 use minijinja::value::Value;
 
+use super::choosing::{self, Answered};
+use super::login::Then;
 use super::visit::{Reply, Visit};
-use super::{Pages, password};
+use super::{Pages, carried_out, password};
 use crate::domain::account::Account;
-use crate::domain::session::Standing;
+use crate::domain::one_time_code::CodeProblem;
+use crate::domain::session::{LiveSession, Standing};
+use crate::flows::set_password::{HeldForm, Occasion, PinField, needs_proof, set_password_held};
 use crate::web::answers::{ErrorKind, Refusal};
 use crate::web::form::Form;
 use crate::web::notice::Message;
+
+/// A typed address that is shown again is cut to this many characters.
+const SHOWN: usize = 255;
 
 pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Response {
     let session = match visit.session() {
@@ -25,8 +32,8 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Respo
         Some((_, standing)) => return visit.elsewhere(&pages, standing),
         None => return visit.to_login(&pages),
     };
-    match password::account(&pages, &visit, session).await {
-        Ok(account) => page(&pages, &visit, &account, StatusCode::OK, None).done(),
+    match Asked::of(&pages, &visit, session).await {
+        Ok(asked) => asked.page(&pages, &visit, StatusCode::OK, None, "").done(),
         Err(answer) => answer,
     }
 }
@@ -41,29 +48,102 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
         Some((_, standing)) => return visit.elsewhere(&pages, standing),
         None => return visit.to_login(&pages),
     };
-    let account = match password::account(&pages, &visit, session).await {
-        Ok(account) => account,
+    let asked = match Asked::of(&pages, &visit, session).await {
+        Ok(asked) => asked,
         Err(answer) => return answer,
     };
-    let draw = |status, message| page(&pages, &visit, &account, status, Some(message));
+    let email: String = form.text("email").chars().take(SHOWN).collect();
+    let draw = |status, message| asked.page(&pages, &visit, status, Some(message), &email);
     if !visit.vouched(&pages, session, form.text("csrf")) {
         return visit.refuse(&pages, &Refusal::Said(Message::Stale), draw);
     }
-    password::change(&pages, &visit, &account, session, &form, None, draw).await
+    let Some(choice) = choosing::choice(&form) else {
+        return visit.refuse(&pages, &Refusal::Incomplete("message.fields_missing"), draw);
+    };
+    let Some(visitor) = visit.visitor.clone() else {
+        return visit.error(&pages, ErrorKind::Internal);
+    };
+
+    let filled_in = HeldForm {
+        session: Arc::clone(session),
+        choice,
+        current: form.secret(asked.present_pin()),
+        client: visitor.client,
+        user_agent: visitor.user_agent,
+        host: visitor.host,
+        device: visitor.device,
+    };
+    let services = Arc::clone(&pages.services);
+    let saved = carried_out(async move { set_password_held(&services, filled_in).await });
+    let outcome = match saved.await {
+        Ok(outcome) => outcome,
+        Err(kind) => return visit.error(&pages, kind),
+    };
+    let login = asked.account.login.to_string();
+    let then = Then::FirstAsked(None);
+    match choosing::answered(&pages, &visit, outcome, &login, asked.present_pin(), then) {
+        Answered::Finished(answer) => answer,
+        Answered::Gone => visit.ended(&pages),
+        Answered::Refused(refusal) => choosing::refuse(&pages, &visit, &refusal, draw),
+        // There is none here.
+        Answered::Link(CodeProblem::Unknown | CodeProblem::Spent | CodeProblem::Expired) => {
+            visit.error(&pages, ErrorKind::Internal)
+        }
+    }
 }
 
-fn page(
-    pages: &Pages,
-    visit: &Visit,
-    account: &Account,
-    status: StatusCode,
-    message: Option<Value>,
-) -> Reply {
-    let context = context! {
-        message,
-        login => account.login.to_string(),
-        has_password => account.password.is_some(),
-        rules => password::rules(pages, account),
-    };
-    visit.page(pages, status, "set_password.html", context)
+/// What the page asks of this user.
+struct Asked {
+    account: Account,
+    pin: PinField,
+    /// The present PIN, beside the new one.
+    proof: bool,
+    /// An address to be put on file.
+    email: bool,
+}
+
+impl Asked {
+    /// `Err` is the answer when it cannot be found out.
+    async fn of(pages: &Pages, visit: &Visit, session: &LiveSession) -> Result<Self, Response> {
+        let account = password::account(pages, visit, session).await?;
+        let pin = choosing::pin_field(pages, visit, &account, Occasion::Forced).await?;
+        let services = &pages.services;
+        // A PIN that is confirmed is the present one: it is not asked for twice.
+        let proof = pin != PinField::Confirm && needs_proof(services, session);
+        let email = account.email.is_none() && services.mail.is_some();
+        Ok(Self { account, pin, proof, email })
+    }
+
+    /// The field in which the present PIN is typed.
+    fn present_pin(&self) -> &'static str {
+        match self.pin {
+            PinField::Confirm => "pin",
+            PinField::New | PinField::Unasked => "current_password",
+        }
+    }
+
+    fn page(
+        &self,
+        pages: &Pages,
+        visit: &Visit,
+        status: StatusCode,
+        message: Option<Value>,
+        email: &str,
+    ) -> Reply {
+        let lead = match self.pin {
+            PinField::Unasked => "set_password.lead_unasked",
+            PinField::Confirm | PinField::New => "set_password.lead",
+        };
+        let context = context! {
+            message,
+            lead => pages.look.texts().get(lead),
+            login => self.account.login.to_string(),
+            pin => choosing::drawn(pages, self.pin),
+            proof => self.proof,
+            asks_email => self.email,
+            email,
+            rules => password::rules(pages, &self.account),
+        };
+        visit.page(pages, status, "set_password.html", context)
+    }
 }

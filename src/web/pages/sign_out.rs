@@ -12,9 +12,9 @@ use super::visit::Visit;
 use super::{Pages, carried_out};
 use crate::flows::sign_out::sign_out;
 use crate::web::answers::{ErrorKind, Refusal};
-use crate::web::cookies;
 use crate::web::form::Form;
 use crate::web::notice::Message;
+use crate::web::{cookies, next_page};
 
 pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Response {
     match visit.session() {
@@ -54,6 +54,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
         reply = reply.cookie(cookies::remove(name));
     }
     reply
+        .cookies(next_page::forget(&visit.headers))
         .cookie(cookies::remove_session())
         .message(&pages, Message::SignedOut)
         .header("clear-site-data", "\"cache\"")

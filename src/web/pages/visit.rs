@@ -14,7 +14,7 @@ use minijinja::value::Value;
 
 use super::{Pages, answer};
 use crate::domain::session::{LiveSession, Standing};
-use crate::web::answers::{ErrorKind, Refusal, html, lead_on, problem, set_retry_after};
+use crate::web::answers::{ErrorKind, Part, Refusal, html, lead_on, problem, set_retry_after};
 use crate::web::csrf::{self, Binding};
 use crate::web::flash::{self, Flash};
 use crate::web::notice::Message;
@@ -78,6 +78,25 @@ impl Visit {
         csrf::holds(&pages.services, &binding, token)
     }
 
+    /// A token for a form of somebody who need not be signed in, and the cookie of the browser that
+    /// it belongs to, if it has none yet.
+    pub fn browser_token(&self, pages: &Pages) -> (String, Option<HeaderValue>) {
+        let known = Binding::of_browser(&self.headers);
+        let new = known.is_none();
+        let binding = known.unwrap_or_else(|| Binding::new_browser(&pages.services));
+        let cookie = match &binding {
+            Binding::Browser(value) if new => Some(cookies::set(cookies::FORM, value, None)),
+            _ => None,
+        };
+        (csrf::token(&pages.services, &binding), cookie)
+    }
+
+    /// Whether the form's token belongs to this browser.
+    pub fn vouched_by_browser(&self, pages: &Pages, token: &str) -> bool {
+        Binding::of_browser(&self.headers)
+            .is_some_and(|binding| csrf::holds(&pages.services, &binding, token))
+    }
+
     /// The message that the page before left for this one.
     pub fn flash(&self, pages: &Pages) -> Option<Flash> {
         let value = cookies::value(&self.headers, cookies::FLASH)?;
@@ -86,9 +105,9 @@ impl Visit {
 
     /// What a page shows of a message that was left for it, under a title of its own.
     pub fn shown(&self, pages: &Pages, left: &Flash, title: &str) -> Value {
-        let text = pages.look.message_text(left.message);
+        let parts = vec![Part::of(pages.look.message_text(&left.message))];
         let good = left.message.is_good();
-        context! { title, text, points => Vec::<String>::new(), field => "", good }
+        context! { title, parts, fields => Vec::<&str>::new(), good }
     }
 
     /// A page; what is common to all is added to `context`.
@@ -111,23 +130,22 @@ impl Visit {
         refusal: &Refusal,
         draw: impl FnOnce(StatusCode, Value) -> Reply,
     ) -> Response {
-        let text = refusal.text(&pages.look);
+        let parts = refusal.parts(&pages.look);
         let status = refusal.status();
-        let points = refusal.points();
         let mut reply = if self.wants_json() {
-            let title = status.canonical_reason().unwrap_or("Refused");
-            let detail = std::iter::once(text.as_str())
-                .chain(points.iter().map(String::as_str))
-                .collect::<Vec<_>>()
-                .join(" ");
-            Reply(problem(status, title, &detail))
+            let detail = parts.iter().map(Part::words).collect::<Vec<_>>().join(" ");
+            self.problem(status, &detail)
         } else {
-            let points = points.to_vec();
-            let (title, field) = ("", refusal.field());
-            draw(status, context! { title, text, points, field, good => false })
+            let fields = refusal.fields();
+            draw(status, context! { title => "", parts, fields, good => false })
         };
         set_retry_after(&mut reply.0, refusal.retry_after());
         reply.done()
+    }
+
+    /// A problem document.
+    pub fn problem(&self, status: StatusCode, detail: &str) -> Reply {
+        Reply(problem(status, status.canonical_reason().unwrap_or("Refused"), detail))
     }
 
     /// Leads on to another page.
@@ -183,9 +201,19 @@ impl Reply {
         self
     }
 
+    /// The same, if there is one.
+    pub fn cookies(self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
+        cookies.into_iter().fold(self, Self::cookie)
+    }
+
     /// Leaves a message for the next page.
     pub fn message(self, pages: &Pages, message: Message) -> Self {
-        let flash = Flash { message, login: String::new() };
+        self.message_to(pages, message, "")
+    }
+
+    /// The same, with the login name for the form there.
+    pub fn message_to(self, pages: &Pages, message: Message, login: &str) -> Self {
+        let flash = Flash { message, login: login.to_owned() };
         let services = &pages.services;
         self.cookie(flash::create(services.vault.as_ref(), &flash, services.clock.now()))
     }

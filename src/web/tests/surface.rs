@@ -192,7 +192,7 @@ fn the_notice_is_one_element_for_the_strictest_policy() {
     assert!(html.contains("<a href=\"/account/security\">"));
     assert!(html.contains("<b>28 days</b>"));
     assert!(html.contains("align=\"center\""));
-    for html in [html, notices.notice_html(None), notices.message_html(Message::Refused)] {
+    for html in [html, notices.notice_html(None), notices.message_html(&Message::Refused)] {
         assert!(
             !html.contains("style=\"") && !html.contains("<script") && !html.contains("<style")
         );
@@ -214,10 +214,10 @@ fn login_messages_have_their_role() {
         (Message::SignedOut, "status", "You are signed out."),
         (Message::PasswordSet, "status", "Saved. Use the portal password"),
     ] {
-        let html = notices.message_html(message);
+        let html = notices.message_html(&message);
         assert!(html.starts_with("<div id=\"passgate-message\""), "{html}");
         assert!(html.contains(&format!("role=\"{role}\"")) && html.contains(text), "{html}");
-        assert!(notices.message_text(message).contains(text));
+        assert!(notices.message_text(&message).contains(text));
         assert_eq!(Message::read(&message.spelled()), Some(message));
     }
 }

@@ -1,0 +1,82 @@
+//! A page without a form: it says what has happened and where to go on.
+
+use http::StatusCode;
+use minijinja::context;
+
+use super::Pages;
+use super::visit::{Reply, Visit};
+use crate::domain::one_time_code::{CodeProblem, Purpose};
+use crate::web::answers::Part;
+
+/// Where its button leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To the portal's login page.
+    SignIn,
+    /// To the portal's home.
+    Portal,
+}
+
+/// What it says.
+pub(super) struct NextStep {
+    pub status: StatusCode,
+    /// Good or neutral news, or something that went wrong.
+    pub good: bool,
+    pub title: String,
+    pub parts: Vec<Part>,
+    pub way: Way,
+}
+
+impl NextStep {
+    /// Why a link does not work, and what to do instead.
+    pub fn of_problem(pages: &Pages, purpose: Purpose, problem: CodeProblem) -> Self {
+        let texts = pages.look.texts();
+        let links = &pages.services.policies.links;
+        let (name, life) = match purpose {
+            Purpose::Reset => ("reset", links.reset),
+            Purpose::Welcome => ("welcome", links.welcome),
+            Purpose::ConfirmEmail => ("confirm_email", links.reset),
+        };
+        let (status, key) = match problem {
+            CodeProblem::Expired => (StatusCode::GONE, "expired"),
+            CodeProblem::Spent => (StatusCode::GONE, "spent"),
+            CodeProblem::Unknown => (StatusCode::NOT_FOUND, "unknown"),
+        };
+        let way = match (purpose, problem) {
+            (Purpose::Reset, _) | (_, CodeProblem::Spent) => Way::SignIn,
+            _ => Way::Portal,
+        };
+        let life = texts.span(life);
+        let support = &pages.look.settings().support_contact;
+        let text = texts.fill(&format!("{name}.{key}"), &[("life", &life), ("support", support)]);
+        Self {
+            status,
+            good: false,
+            title: texts.get(&format!("link.{key}")).to_owned(),
+            parts: vec![Part::of(text)],
+            way,
+        }
+    }
+
+    /// The page; a problem document, if it is a problem and a script asks.
+    pub fn page(self, pages: &Pages, visit: &Visit) -> Reply {
+        if visit.wants_json() && !self.status.is_success() {
+            let words = self.parts.iter().map(Part::words).collect::<Vec<_>>().join(" ");
+            return visit.problem(self.status, &words);
+        }
+        let settings = pages.look.settings();
+        let texts = pages.look.texts();
+        let (place, label) = match self.way {
+            Way::SignIn => (&settings.login_page, texts.get("link.sign_in")),
+            Way::Portal => (&settings.home, texts.get("error.home")),
+        };
+        let context = context! {
+            title => self.title,
+            parts => self.parts,
+            role => if self.good { "status" } else { "alert" },
+            place,
+            label,
+        };
+        visit.page(pages, self.status, "next_step.html", context)
+    }
+}

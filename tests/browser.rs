@@ -401,7 +401,7 @@ async fn the_demo_can_be_clicked_through() {
     log_in(&browser, alice, "48271").await;
     browser.arrives("/account/set-password").await;
     browser.pictures("force", &THEMES).await;
-    browser.fill("#current_password", "48271").await;
+    browser.fill("#pin", "48271").await;
     browser.fill("#password", PASSWORD).await;
     browser.fill("#confirm", PASSWORD).await;
     browser.follow("form[data-check] button.main").await;

@@ -140,13 +140,8 @@ async fn set_in_force(browser: &Client, pin: &str) -> crate::support::Answer {
     let page = browser.get("/account/set-password").await;
     assert_eq!(page.status, 200, "{}", page.text());
     let csrf = page.input("csrf");
-    let form = [
-        ("csrf", csrf.as_str()),
-        ("current_password", pin),
-        ("pin", pin),
-        ("password", PASSWORD),
-        ("confirm", PASSWORD),
-    ];
+    let form =
+        [("csrf", csrf.as_str()), ("pin", pin), ("password", PASSWORD), ("confirm", PASSWORD)];
     browser.post("/account/set-password", &form).await
 }
 

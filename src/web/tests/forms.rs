@@ -44,7 +44,9 @@ async fn fields_play_well_with_password_managers() {
     let mut browser = world.browser();
     browser.sign_in("1002@abc-company.11111.service", "7305").await;
     let page = browser.get("/account/set-password").await;
-    assert_eq!(page.field("current_password")["inputmode"], "numeric");
+    let pin = page.field("pin");
+    assert_eq!((pin["type"].as_str(), pin["inputmode"].as_str()), ("text", "numeric"));
+    assert_eq!(pin["autocomplete"], "off");
     assert_eq!(page.field("password")["autocomplete"], "new-password");
 }
 

@@ -101,8 +101,8 @@ async fn force_phase() {
     }
     let page = browser.get("/account/set-password").await;
     assert!(page.text.contains("Choose a portal password to continue."));
-    let fields = [("current_password", ALICES_PIN), ("password", PASSWORD), ("confirm", PASSWORD)];
-    let wrong = [("current_password", "99999"), ("password", PASSWORD), ("confirm", PASSWORD)];
+    let fields = [("pin", ALICES_PIN), ("password", PASSWORD), ("confirm", PASSWORD)];
+    let wrong = [("pin", "99999"), ("password", PASSWORD), ("confirm", PASSWORD)];
     let refused = browser.send_form(&page, "/account/set-password", &wrong).await;
     assert_eq!(refused.said("alert"), "The voicemail PIN is wrong. Nothing was changed.");
     browser.send_form(&page, "/account/set-password", &fields).await.leads_to("/portal/home");

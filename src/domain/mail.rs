@@ -100,7 +100,8 @@ pub struct MailLimit {
     pub most: u32,
     /// … in this time (`limits.mails_per_account`).
     pub per: Duration,
-    /// Who asks again within this time gets no second one: the first is on its way.
+    /// Who asks again within this time gets no second one: the first is on its way. Unless it goes
+    /// elsewhere (a mistyped address was put right), or was given up.
     pub again_after: Duration,
 }
 

@@ -279,26 +279,34 @@ async fn held_back(
     // Those of the time to come, too: parallel calls read the clock in another order than they
     // arrive here. But not those of a clock that was far ahead and was put right since.
     let rows = sqlx::query(
-        "SELECT kind, asked_at FROM outbox
+        "SELECT kind, asked_at, recipient = ?4 AND state <> 'dead' AS under_way FROM outbox
           WHERE account = ?1 AND asked_at > ?2 AND asked_at < ?3 AND state <> 'dropped'
           ORDER BY asked_at DESC",
     )
     .bind(mail.account.0.as_bytes().as_slice())
     .bind(to_micros(mail.asked_at - window))
     .bind(to_micros(mail.asked_at + window))
+    .bind(&mail.to)
     .fetch_all(connection)
     .await
     .map_err(unavailable)?;
-    let mut asked = Vec::with_capacity(rows.len());
+    let (mut latest, mut under_way, mut in_time) = (None, None, 0);
     for row in &rows {
-        if kind(row)?.purpose() == Some(purpose) {
-            asked.push(from_micros(row.try_get("asked_at").map_err(unavailable)?)?);
+        if kind(row)?.purpose() != Some(purpose) {
+            continue;
+        }
+        let at = from_micros(row.try_get("asked_at").map_err(unavailable)?)?;
+        latest = latest.or(Some(at));
+        if at > mail.asked_at - limit.per {
+            in_time += 1;
+        }
+        let same: bool = row.try_get("under_way").map_err(unavailable)?;
+        if same && at > mail.asked_at - limit.again_after {
+            under_way = under_way.or(Some(at));
         }
     }
-    let Some(latest) = asked.first().copied() else { return Ok(None) };
-    let in_time = asked.iter().filter(|at| **at > mail.asked_at - limit.per).count();
-    let again = latest > mail.asked_at - limit.again_after;
-    Ok((again || in_time >= limit.most as usize).then_some(latest))
+    let spent = in_time >= limit.most;
+    Ok(under_way.or(latest.filter(|_| spent)))
 }
 
 fn mail(row: &SqliteRow) -> Result<StoredMail, Unavailable> {

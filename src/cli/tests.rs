@@ -143,6 +143,43 @@ fn accounts_from_the_command_line() {
     assert_eq!(running.passgate(&["accounts", "show", "9@nobody"]).0, ExitCode::FAILURE);
 }
 
+/// R-E1: links are sent from the command line, and what became of the mails is seen there; one
+/// user without an address does not stop the others.
+#[test]
+fn mails_from_the_command_line() {
+    let running = Running::start();
+    let add = ["accounts", "add", "1001@acme", "--email", "jane@acme.example", "--welcome"];
+    let (code, shown) = running.passgate(&add);
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert!(words(&shown).contains(&vec!["login", "1001@acme"]), "{shown}");
+    running.passgate(&["accounts", "add", "1002@acme"]);
+    let (code, shown) = running.passgate(&["accounts", "reset", "1002@acme", "1001@acme"]);
+    assert_eq!(code, ExitCode::FAILURE);
+    let lines = words(&shown);
+    assert_eq!(lines[0], ["LOGIN", "MAIL", "TO", "ASKED"]);
+    assert_eq!(lines[1][..3], ["1001@acme", "queued", "jane@acme.example"]);
+    assert_eq!(lines.len(), 2, "{shown}");
+    let again = running.json(&["accounts", "welcome", "1001@acme"]);
+    assert_eq!(again["items"][0]["mail"], "already", "{again}");
+
+    let (_, table) = running.passgate(&["mail", "list"]);
+    let lines = words(&table);
+    assert_eq!(lines[0][..6], ["MAIL", "KIND", "LOGIN", "TO", "STATE", "TRIED"]);
+    let listed = running.json(&["mail", "list", "--state", "queued"]);
+    let kinds: Vec<&Value> =
+        listed["items"].as_array().unwrap().iter().map(|mail| &mail["kind"]).collect();
+    assert_eq!(kinds.len(), 2, "{listed}");
+    assert!(kinds.contains(&&Value::from("welcome")) && kinds.contains(&&Value::from("reset")));
+    let id = listed["items"][0]["id"].as_str().unwrap();
+    let few = running.json(&["mail", "list", "--limit", "1"]);
+    assert_eq!(few["items"], Value::Array(vec![listed["items"][0].clone()]));
+    assert_eq!(running.json(&["mail", "list", "--state", "dead"])["items"], Value::Array(vec![]));
+    let (code, table) = running.passgate(&["mail", "retry", "nonsense", id]);
+    assert_eq!(code, ExitCode::FAILURE);
+    assert_eq!(words(&table)[1][0], id, "{table}");
+    assert_eq!(running.passgate(&["mail", "retry", id]).0, ExitCode::SUCCESS);
+}
+
 /// R-E1: import with a dry run, all or nothing, partial; export takes every page.
 #[test]
 fn import_and_export_from_the_command_line() {

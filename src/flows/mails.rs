@@ -84,7 +84,7 @@ pub async fn send(
         post::Requested::NoAddress => return Ok(Err(NotSent::NoAddress)),
         post::Requested::Off => return Ok(Err(NotSent::Off)),
     };
-    let result = if already { "already" } else { "ok" };
+    let result = if already { "not_again" } else { "queued" };
     let event = SecurityEvent::of(link.event(), "admin", &account.login);
     services.audit.record(event.with_result(result));
     Ok(Ok(Asked { to, at, already }))

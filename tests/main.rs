@@ -14,6 +14,7 @@ mod admin;
 mod architecture;
 mod browser;
 mod bypass;
+mod force;
 mod forwarding;
 mod framing;
 mod lockout;

@@ -159,6 +159,23 @@ impl Client {
         self.post("/account/security", &form).await
     }
 
+    /// The page of the force phase, filled in and sent.
+    pub async fn choose(&self, pin: &str, password: &str) -> Answer {
+        let page = self.get("/account/set-password").await;
+        assert_eq!(page.status, 200, "{}", page.text());
+        let csrf = page.input("csrf");
+        let form =
+            [("csrf", csrf.as_str()), ("pin", pin), ("password", password), ("confirm", password)];
+        self.post("/account/set-password", &form).await
+    }
+
+    /// Whether this PIN opens the mailbox on the portal's voicemail page.
+    pub async fn opens_mailbox(&self, pin: &str) -> bool {
+        let page = self.post("/portal/voicemail", &[("data[Voicemail][pin]", pin)]).await;
+        assert_eq!(page.status, 200, "{}", page.text());
+        !page.text().contains("does not open this mailbox")
+    }
+
     /// The cookies it would send now.
     pub fn cookie_header(&self) -> String {
         let cookies = self.cookies.lock().unwrap();

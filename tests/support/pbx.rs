@@ -37,6 +37,16 @@ pub fn at(phase: &str) -> &'static str {
     }
 }
 
+/// An access of Passgate's own to the example portal's API: PINs can be read and written.
+pub const PORTAL_ADMIN: &str = r#"
+[portal.admin]
+kind = "oauth"
+client_id = "officevoice-app"
+client_secret = "0ff1ce-v01ce-5ecret"
+user = "9001@11111.service"
+password = "730194"
+"#;
+
 /// A running example portal.
 pub struct Pbx(pub LegacyPortal);
 
@@ -55,6 +65,10 @@ impl Pbx {
                 PortalUser::new(extension, tenant, &alice.pin, "Alice Adams"),
                 PortalUser::new("1002", tenant, "62342", "Bob Brown"),
                 PortalUser::new("201", "wickedsprockets", "77123", "Carol Clark"),
+                PortalUser {
+                    scope: "Super User".into(),
+                    ..PortalUser::new("9001", "11111.service", "730194", "API Operator")
+                },
             ],
             ..Options::default()
         };
@@ -66,5 +80,10 @@ impl Pbx {
     /// What reached the PBX as a try to log in: the secrets, and whether they were accepted.
     pub fn tried(&self) -> Vec<(String, bool)> {
         self.0.login_attempts().into_iter().map(|a| (a.secret, a.accepted)).collect()
+    }
+
+    /// The PIN that opens a person's voicemail now.
+    pub fn pin_of(&self, login: &str) -> String {
+        self.0.user(login).unwrap().pin
     }
 }

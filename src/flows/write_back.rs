@@ -1,6 +1,7 @@
 //! Writing a new PIN to the PBX (R-B4): (1) a durable journal row, (2) the write, (3) the proof,
 //! (4) one transaction with everything. What a crash or an unclear answer leaves behind is brought
-//! to an end in the background. The states are drawn in [`crate::domain::pin_journal`].
+//! to an end in the background: proved, or written again and proved; undone only if the PBX says
+//! no. The states are drawn in [`crate::domain::pin_journal`].
 //!
 //! Why nobody ends up with neither credential: until (4) nothing of ours has changed, so the user
 //! is let in by what the PBX accepts, which is the old PIN or the one that they just chose. After
@@ -293,11 +294,10 @@ async fn recover_one(services: &Services, id: AccountId) -> Result<Recovered, Ou
     let asker = Asker { client: NOBODY, user_agent: "Passgate", host: &host };
 
     let mut has = which(services, &account, &new, old.as_ref(), asker).await;
-    if entry.stage == Stage::Pending && matches!(has, Has::Old) {
-        // Never taken back: what was promised is written again. The same value twice is no harm.
-        if write_again(services, &account, &new, old.as_ref(), asker).await? {
-            has = Has::New;
-        }
+    if matches!(has, Has::Old) {
+        // The user chose it, and a write that is still on its way may yet arrive: what was begun is
+        // done again. The same value twice is no harm.
+        has = write_again(services, &account, &new, old.as_ref(), asker).await?;
     }
     finish(services, &account, entry, &new, has).await
 }
@@ -399,28 +399,31 @@ async fn which(
     }
 }
 
-/// Writes a pending PIN once more; whether the PBX shows it afterwards.
+/// Writes a PIN once more; which one the PBX has afterwards: the old one only if it says no.
 async fn write_again(
     services: &Services,
     account: &Account,
     new: &Secret,
     old: Option<&Secret>,
     asker: Asker<'_>,
-) -> Result<bool, Outage> {
+) -> Result<Has, Outage> {
     let own = match own_session(services, account, old, asker).await? {
         Own::Session(session) => Some(session),
         Own::NotNeeded => None,
-        Own::None => return Ok(false),
+        Own::None => return Ok(Has::Old),
     };
     let written = write_once(services, account, new, own.as_ref(), asker).await;
     if let Some(own) = &own {
         services.leave(own, asker).await;
     }
     Ok(match written {
+        PinWritten::Refused { .. } | PinWritten::NotAsked(_) => Has::Old,
         PinWritten::Done | PinWritten::Later | PinWritten::Unclear(_) => {
-            shows_up(services, account, new, PROMISE, asker).await
+            match shows_up(services, account, new, PROMISE, asker).await {
+                true => Has::New,
+                false => Has::Unknown,
+            }
         }
-        PinWritten::Refused { .. } | PinWritten::NotAsked(_) => false,
     })
 }
 

@@ -1,0 +1,185 @@
+//! The process is killed (SIGKILL) at random points of set-password with PIN write-back, against a
+//! PBX that answers right, late, not at all, or no (R-B4; faults of the threat model).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use futures::future::join_all;
+use passgate::demo::portal::{Failure, PortalUser};
+
+use crate::support::{ABC_COMPANY, Client, Gateway, PORTAL_ADMIN, Pbx, Settings, until};
+
+const PASSWORD: &str = "Lighthouse-42";
+
+/// People who choose at the same time: one kill meets each of them at another point.
+const PEOPLE: usize = 10;
+
+/// How the PBX answers the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    Right,
+    Late,
+    Lost,
+    Refused,
+    /// Right, but the PBX is down when the gateway starts again.
+    ThenDown,
+}
+
+/// What was found after the restarts.
+#[derive(Debug, Default)]
+struct Found {
+    points: usize,
+    old_pair: usize,
+    new_pair: usize,
+    /// Of the new pairs: those whose PIN was still being written when the password worked already.
+    was_pending: usize,
+}
+
+/// R-B4: the old pair or the new pair works, never neither, and at the end the journal is empty.
+/// `PASSGATE_KILL_POINTS` sets how many points of each kind are tried; docs/write-back.md has the
+/// table of a longer run.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_pair_or_the_new_pair_works() {
+    let points: usize = std::env::var("PASSGATE_KILL_POINTS")
+        .map_or(PEOPLE, |number| number.parse().expect("a number"));
+    let mut table = String::from(
+        "| the PBX's answer | kill points | old pair works | new pair works | of these: PIN pending first | neither |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for answers in
+        [Answers::Right, Answers::Late, Answers::Lost, Answers::Refused, Answers::ThenDown]
+    {
+        let found = kill_again_and_again(answers, points).await;
+        let Found { points, old_pair, new_pair, was_pending } = found;
+        assert_eq!(old_pair + new_pair, points, "{answers:?}: {found:?}");
+        if answers == Answers::Refused {
+            assert_eq!(new_pair, 0, "the PBX never took a PIN: {found:?}");
+        }
+        let neither = points - old_pair - new_pair;
+        let row = format!(
+            "| {answers:?} | {points} | {old_pair} | {new_pair} | {was_pending} | {neither} |\n"
+        );
+        write!(table, "{row}").unwrap();
+    }
+    println!("{table}");
+}
+
+async fn kill_again_and_again(answers: Answers, points: usize) -> Found {
+    let rounds = points.div_ceil(PEOPLE);
+    let person = |number: usize| format!("{}", 2000 + number);
+    let pbx = Pbx::with(|options| {
+        let people = (0..rounds * PEOPLE)
+            .map(|number| PortalUser::new(&person(number), ABC_COMPANY, &old_pin(number), "P"));
+        options.users.extend(people);
+    })
+    .await;
+    let more = format!("{PORTAL_ADMIN}[password.argon2]\nmemory_kib = 19456\niterations = 2\n");
+    let mut gateway = Gateway::with(&pbx, Settings { more, ..Settings::in_phase("force") }).await;
+    let mut found = Found::default();
+    for round in 0..rounds {
+        let numbers: Vec<usize> = (round * PEOPLE..(round + 1) * PEOPLE).collect();
+        answer(&pbx, answers);
+        let browsers = join_all(numbers.iter().map(async |number| {
+            let browser = gateway.client();
+            let login = format!("{}@{ABC_COMPANY}", person(*number));
+            let held = browser.log_in(&login, &old_pin(*number)).await;
+            assert_eq!(held.location(), "/account/set-password");
+            let csrf = browser.get("/account/set-password").await.input("csrf");
+            (*number, browser, csrf)
+        }))
+        .await;
+        // Spread so that the kill meets some before they begin and some after they are done.
+        let span = Duration::from_millis(1500);
+        let tasks: Vec<_> = browsers
+            .into_iter()
+            .map(|(number, browser, csrf)| {
+                let begin = random_part_of(span);
+                tokio::spawn(async move {
+                    tokio::time::sleep(begin).await;
+                    choose(&browser, &csrf, &new_pin(number)).await;
+                })
+            })
+            .collect();
+        tokio::time::sleep(span * 2 / 3).await;
+        if answers == Answers::ThenDown {
+            pbx.0.fail_with(Failure::Close);
+        }
+        gateway.kill_and_run_again().await;
+        for task in tasks {
+            task.abort();
+        }
+        for number in numbers {
+            let login = format!("{}@{ABC_COMPANY}", person(number));
+            found.points += 1;
+            judge(&gateway, &pbx, &login, number, &mut found).await;
+        }
+    }
+    found
+}
+
+/// Which pair works. The PBX answers as it did; where it is down, first its end of that.
+async fn judge(gateway: &Gateway, pbx: &Pbx, login: &str, number: usize, found: &mut Found) {
+    let state = gateway.account(login).await["state"].as_str().unwrap().to_owned();
+    let pending = write_back_of(gateway, login).await;
+    pbx.0.fail_with(Failure::None);
+    if state == "password" {
+        found.was_pending += usize::from(pending);
+        let answer = gateway.client().log_in(login, PASSWORD).await;
+        assert_eq!(
+            answer.location(),
+            "/portal/home",
+            "{number}: the new password opens the portal"
+        );
+        if pending {
+            // The background looks again when it is due.
+            gateway.advance("1m").await;
+        }
+        until(async || !write_back_of(gateway, login).await).await;
+        assert_eq!(pbx.pin_of(login), new_pin(number), "{number}: the new PIN opens voicemail");
+        found.new_pair += 1;
+    } else {
+        assert!(!pending, "{number}: nothing is open at the old pair");
+        let answer = gateway.client().log_in(login, &old_pin(number)).await;
+        assert_eq!(answer.location(), "/account/set-password", "{number}: the old PIN is let in");
+        assert_eq!(pbx.pin_of(login), old_pin(number));
+        found.old_pair += 1;
+    }
+}
+
+fn answer(pbx: &Pbx, answers: Answers) {
+    let failure = match answers {
+        Answers::Right | Answers::ThenDown => Failure::Slow(Duration::from_millis(40)),
+        Answers::Late => Failure::None,
+        Answers::Lost => Failure::None,
+        Answers::Refused => Failure::Status(403),
+    };
+    pbx.0.fail_on("/ns-api/v2/domains", failure);
+}
+
+async fn write_back_of(gateway: &Gateway, login: &str) -> bool {
+    let account = gateway.account(login).await;
+    let path = format!("/api/v1/accounts/{}", account["id"].as_str().unwrap());
+    let (status, account) = gateway.api("GET", &path, serde_json::Value::Null).await;
+    assert_eq!(status, 200, "{account}");
+    account["pin_write_back"] == "pending"
+}
+
+async fn choose(browser: &Client, csrf: &str, pin: &str) {
+    let form = [("csrf", csrf), ("pin", pin), ("password", PASSWORD), ("confirm", PASSWORD)];
+    let request = browser.request(reqwest::Method::POST, "/account/set-password");
+    // The process dies meanwhile: what comes back, if anything, says nothing.
+    let _ = request.header("origin", &browser.base).form(&form).send().await;
+}
+
+fn random_part_of(span: Duration) -> Duration {
+    let thousandths = u32::try_from(getrandom::u64().unwrap() % 1000).unwrap();
+    span * thousandths / 1000
+}
+
+fn old_pin(number: usize) -> String {
+    format!("7{:05}", (number * 7919 + 40_961) % 100_000)
+}
+
+fn new_pin(number: usize) -> String {
+    format!("8{:05}", (number * 6841 + 50_833) % 100_000)
+}

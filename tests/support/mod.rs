@@ -15,7 +15,7 @@ mod websocket;
 pub use browser::{Browser, Scheme, Screen, THEMES};
 pub use client::{Answer, Client};
 pub use gateway::{Gateway, Settings, passgate};
-pub use pbx::{PHASES, PORTAL_ADMIN, Pbx, Person, alice, at};
+pub use pbx::{ABC_COMPANY, PHASES, PORTAL_ADMIN, Pbx, Person, alice, at};
 pub use raw::{Raw, RawAnswer};
 pub use scripted::Scripted;
 pub use websocket::Socket;

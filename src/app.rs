@@ -3,8 +3,10 @@
 mod assembly;
 mod background;
 mod connections;
+mod delivery;
 #[cfg(feature = "demo")]
 mod demo;
+mod post_office;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +20,7 @@ use crate::config::Config;
 use crate::flows::Services;
 use crate::gateway::listeners::{Listeners, stop_on_signals};
 use crate::gateway::tls::install_crypto_provider;
-use crate::ports::Clock;
+use crate::ports::{Clock, MailTransport};
 use crate::web::admin::{AdminListeners, ClockControl, SOCKET_NAME};
 
 pub use connections::{Connection, check_connections};
@@ -30,10 +32,21 @@ pub use demo::{DemoOptions, DemoPlaces, demo};
 pub struct RunOptions {
     /// The clock that policy times are read from.
     pub clock: ClockChoice,
+    /// Where mails go instead of to the configured mail server.
+    pub mail: Option<MailInstead>,
     /// Called once the stores are open, before anything listens.
     pub seed: Option<Seed>,
     /// Told when everything listens.
     pub on_ready: Option<OnReady>,
+}
+
+/// Mails that stay here: for the demo.
+#[derive(Clone)]
+pub struct MailInstead {
+    /// Who takes them.
+    pub transport: Arc<dyn MailTransport>,
+    /// The sender: `Name <address>`.
+    pub from: String,
 }
 
 /// Prepares the stores of a gateway that is about to start.
@@ -101,7 +114,7 @@ pub async fn run_until(
     install_crypto_provider();
     raise_file_limit();
     let (clock, clock_control) = clock(options.clock);
-    let parts = assembly::assemble(&config, clock).await?;
+    let parts = assembly::assemble(&config, clock, options.mail).await?;
     if let Some(seed) = options.seed {
         seed(Arc::clone(&parts.services)).await?;
     }
@@ -126,7 +139,7 @@ pub async fn run_until(
 
     let admin_state = assembly::admin_state(&config, &parts, clock_control)?;
     let pipeline = assembly::pipeline(&config, &parts)?;
-    let background = background::start(&parts, stop.clone());
+    let background = background::start(&config, &parts, stop.clone());
     let admin_stop = stop.clone();
     let admin_task =
         tokio::spawn(async move { admin.serve(admin_state, admin_stop.cancelled_owned()).await });

@@ -1,5 +1,5 @@
-//! What stands behind the ports: SQLite, the first-level session cache, argon2, the key ring, the
-//! clock. Only the composition root names these types.
+//! What stands behind the ports: SQLite, the first-level session cache, argon2, the key ring, SMTP,
+//! the clock. Only the composition root names these types.
 
 pub mod argon2_hasher;
 pub mod audit_log;
@@ -10,4 +10,5 @@ pub mod key_ring;
 pub mod observed;
 pub mod random;
 pub mod session_cache;
+pub mod smtp;
 pub mod sqlite;

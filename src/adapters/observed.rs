@@ -7,7 +7,10 @@ use async_trait::async_trait;
 
 use crate::domain::jar::Jar;
 use crate::domain::secret::Secret;
-use crate::ports::{AuditLog, Portal, PortalAnswer, PortalLogin, SecurityEvent, Unavailable};
+use crate::ports::{
+    AuditLog, Mail, MailTransport, Portal, PortalAnswer, PortalLogin, SecurityEvent, SendError,
+    Unavailable,
+};
 use crate::telemetry::Metrics;
 
 /// Measures logins at the PBX (`upstream_login_seconds`).
@@ -54,6 +57,38 @@ impl Portal for ObservedPortal {
     }
 
     async fn ping(&self) -> Result<(), Unavailable> {
+        self.inner.ping().await
+    }
+}
+
+/// Counts mails by what they are about and what became of them (`mails_total`).
+pub struct ObservedTransport {
+    inner: Arc<dyn MailTransport>,
+    metrics: Arc<Metrics>,
+}
+
+impl ObservedTransport {
+    /// Puts the meter in front of `inner`.
+    pub fn new(inner: Arc<dyn MailTransport>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, metrics }
+    }
+}
+
+#[async_trait]
+impl MailTransport for ObservedTransport {
+    async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        let answer = self.inner.send(mail).await;
+        let result = match &answer {
+            Ok(()) => "sent",
+            Err(SendError::Outage(_)) => "unavailable",
+            Err(SendError::Later(_)) => "later",
+            Err(SendError::Never(_)) => "refused",
+        };
+        self.metrics.mail(mail.kind.name(), result);
+        answer
+    }
+
+    async fn ping(&self) -> Result<(), SendError> {
         self.inner.ping().await
     }
 }

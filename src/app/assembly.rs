@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use uuid::Uuid;
 
-use super::StartError;
+use super::{MailInstead, StartError, post_office};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
 use crate::adapters::key_ring::{KeyRing, KeyState};
@@ -63,7 +63,11 @@ impl Parts {
 }
 
 /// Opens stores, key ring and profile, and puts the services over them.
-pub(super) async fn assemble(config: &Config, clock: Arc<dyn Clock>) -> Result<Parts, StartError> {
+pub(super) async fn assemble(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    mail: Option<MailInstead>,
+) -> Result<Parts, StartError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT));
     let random: Arc<dyn Random> = Arc::new(OsRandom);
     let profile = Arc::clone(&config.portal.checked_profile);
@@ -88,7 +92,7 @@ pub(super) async fn assemble(config: &Config, clock: Arc<dyn Clock>) -> Result<P
         credentials: Arc::new(SqliteCredentials::new(database.clone())),
         codes: Arc::new(SqliteCodes::new(database.clone())),
         outbox: Arc::new(SqliteOutbox::new(database.clone())),
-        mail: None,
+        mail: post_office::open(config, mail, &metrics)?,
         subscribers: Arc::new(NoSubscribers),
         attempts: Arc::new(SqliteAttempts::new(database.clone())),
         audit: Arc::new(ObservedAudit::new(Arc::new(TracingAudit), Arc::clone(&metrics))),
@@ -268,6 +272,11 @@ fn home(config: &Config, profile: &Profile) -> String {
     config.session.home.clone().unwrap_or_else(|| profile.home().to_owned())
 }
 
+/// The name on pages and in e-mails.
+pub(super) fn product(config: &Config) -> String {
+    config.brands.first().map_or_else(|| "Passgate".into(), |brand| brand.name.clone())
+}
+
 /// The pipeline over the parts.
 pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, StartError> {
     let (profile, services) = (&parts.profile, &parts.services);
@@ -277,7 +286,7 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         public_url: config.server.public_url.as_str().trim_end_matches('/').to_owned(),
         home: home(config, profile),
         login_page: profile.login_page().to_owned(),
-        product: config.brands.first().map_or_else(|| "Passgate".into(), |b| b.name.clone()),
+        product: product(config),
         support_contact: config.support.contact.clone(),
         default_locale: config.pages.default_locale.clone(),
         time_zone: rules.time_zone.clone(),

@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::assembly::Parts;
+use super::delivery;
+use crate::config::{Config, Rate};
 use crate::domain::account::AccountState;
 use crate::domain::rollout::Phase;
 use crate::flows::{sweep, write_back};
@@ -24,6 +26,8 @@ const WRITE_BACKS: Duration = Duration::from_secs(2);
 const WRITE_BACKS_AT_START: Duration = Duration::from_secs(10);
 const RESOLVE: Duration = Duration::from_secs(30);
 const GAUGES: Duration = Duration::from_secs(10);
+/// Mails that stay here burden nobody.
+const OWN_MAIL: Rate = Rate { count: 100, period: Duration::from_secs(1) };
 
 /// The running tasks.
 pub(super) struct Background(JoinSet<()>);
@@ -48,7 +52,7 @@ pub(super) async fn finish_write_backs(parts: &Parts) {
 }
 
 /// Starts the tasks; they end with `stop`.
-pub(super) fn start(parts: &Parts, stop: CancellationToken) -> Background {
+pub(super) fn start(config: &Config, parts: &Parts, stop: CancellationToken) -> Background {
     let mut tasks = JoinSet::new();
     let services = parts.services.clone();
     tasks.spawn(every(SWEEP, stop.clone(), move || {
@@ -63,6 +67,10 @@ pub(super) fn start(parts: &Parts, stop: CancellationToken) -> Background {
             tell("recovery of PIN write-backs", recovered.map(drop));
         }
     }));
+    if parts.services.mail.is_some() {
+        let rate = config.mail.as_ref().map_or(OWN_MAIL, |mail| mail.rate);
+        tasks.spawn(delivery::deliver(parts.services.clone(), rate, stop.clone()));
+    }
     let sessions = parts.sessions.clone();
     tasks.spawn(every(REVALIDATE, stop.clone(), move || {
         let sessions = sessions.clone();
@@ -100,6 +108,9 @@ pub(super) fn start(parts: &Parts, stop: CancellationToken) -> Background {
             }
             if let Ok(open) = services.credentials.open_write_backs().await {
                 metrics.pin_writebacks_open(open);
+            }
+            if let Ok(counts) = services.outbox.counts().await {
+                metrics.outbox(counts.into_iter().map(|(state, count)| (state.name(), count)));
             }
             if let Ok(counts) = services.accounts.count().await {
                 for (state, name) in [

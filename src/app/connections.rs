@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use super::assembly;
+use super::{assembly, post_office};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::key_ring::KeyRing;
 use crate::adapters::random::OsRandom;
-use crate::config::Config;
+use crate::config::{Config, MailConfig};
 use crate::gateway::tls::{CertStore, CertificateFiles, install_crypto_provider};
 use crate::portal::LoginDriver;
-use crate::ports::{Clock as _, Portal as _};
+use crate::ports::{Clock as _, MailTransport as _, Portal as _};
 
 /// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Connection {
     pub result: Result<(), String>,
 }
 
-/// Tries the certificates, the key ring (if there is one yet) and each PBX server.
+/// Tries the certificates, the key ring (if there is one yet), each PBX server and the mail server.
 pub async fn check_connections(config: &Config) -> Vec<Connection> {
     install_crypto_provider();
     let mut tried = Vec::new();
@@ -42,7 +42,19 @@ pub async fn check_connections(config: &Config) -> Vec<Connection> {
         });
     }
     tried.extend(pbx(config).await);
+    if let Some(mail) = &config.mail {
+        tried.push(mail_server(config, mail).await);
+    }
     tried
+}
+
+/// As far as the login there: no mail is sent.
+async fn mail_server(config: &Config, mail: &MailConfig) -> Connection {
+    let result = match post_office::mail_server(config, mail) {
+        Ok(server) => server.ping().await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    Connection { name: format!("mail server {}:{}", mail.server.host, mail.server.port), result }
 }
 
 /// Asks each server alone: one that answers must not hide one that does not.

@@ -1,6 +1,7 @@
 //! `passgate demo`: the example portal, a gateway in front of it, people in every state, and a
 //! page that explains what to try. Everything listens on this machine only.
 
+mod mail;
 mod people;
 mod places;
 
@@ -13,9 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{ClockChoice, RunOptions, StartError, run_until};
+use super::{ClockChoice, MailInstead, RunOptions, StartError, run_until};
 use crate::adapters::clock::{MovableClock, SystemClock};
 use crate::config::Config;
+use crate::demo::mailbox::Mailbox;
 use crate::demo::portal::{LegacyPortal, Options};
 use crate::demo::start_page::{self, DemoControls, DemoSite};
 use crate::domain::rollout::{Phase, Rollout};
@@ -72,9 +74,14 @@ pub async fn demo(
     let config = loaded.config;
     let rollout = config.rollout.rollout.clone();
 
+    let mailbox = Mailbox::default();
     let (ready, is_ready) = oneshot::channel();
     let run_options = RunOptions {
         clock: ClockChoice::Movable(Arc::clone(&clock)),
+        mail: Some(MailInstead {
+            transport: Arc::new(mail::IntoMailbox(mailbox.clone())),
+            from: "Portal <no-reply@portal.example>".to_owned(),
+        }),
         seed: Some(Box::new(|services| Box::pin(people::seed(services)))),
         on_ready: Some(Box::new(move |addresses| {
             // Nobody listens any more only when the demo is already ending.
@@ -90,7 +97,7 @@ pub async fn demo(
             admin: addresses.admin.map(|admin| format!("http://{admin}")).unwrap_or_default(),
             config: file,
         };
-        let site = DemoSite::new(
+        let mut site = DemoSite::new(
             start_page::Addresses {
                 gateway: shown.portal.trim_end_matches("/portal/").to_owned(),
                 portal: pbx.url(),
@@ -104,6 +111,7 @@ pub async fn demo(
             },
             controls(&clock, rollout),
         );
+        site.mailbox = mailbox;
         let served = tokio::spawn(serve(prepared.start, site, stop.clone()));
         announce(&shown);
         let _ = served.await;

@@ -34,6 +34,7 @@ pub(super) fn run(config: &Path, arguments: &RunArguments) -> Result<ExitCode, F
     }
     let options = RunOptions {
         clock: arguments.clock.map_or(ClockChoice::System, clock_at),
+        mail: None,
         seed: None,
         on_ready: Some(Box::new(say_ready)),
     };

@@ -1,5 +1,7 @@
 //! `[mail]`: how e-mail leaves.
 
+use std::path::PathBuf;
+
 use super::rollout::RolloutConfig;
 use super::section::Section;
 use super::value::{Rate, SECOND, Value, Wrong, parse_url, wrong, wrong_but};
@@ -10,10 +12,10 @@ use crate::domain::secret::Secret;
 pub struct MailConfig {
     /// The SMTP server.
     pub server: MailServer,
-    /// Login name there, if it wants one.
-    pub user: Option<String>,
-    /// The password that goes with it.
-    pub password: Option<Secret>,
+    /// The authorities to trust instead of the public ones: a PEM file.
+    pub ca: Option<PathBuf>,
+    /// Login name there and the password that goes with it, if it wants one.
+    pub login: Option<(String, Secret)>,
     /// Sender, unless the account's brand has its own.
     pub from: String,
     /// At most this many mails in this time.
@@ -42,8 +44,12 @@ pub enum MailTls {
     Always,
 }
 
+/// The sender that holds without `mail.from`. No mail server that looks takes mail from it.
+pub const EXAMPLE_SENDER: &str = "Portal <no-reply@example.com>";
+
 pub(super) fn read(section: &Section<'_>) -> Option<MailConfig> {
     let server = section.get("url", server).flatten();
+    let ca = section.path("ca");
     let user = section.get("user", Value::optional_text).flatten();
     let password = section.secret("password", "password_file");
     let from = section.get("from", optional_mailbox).flatten();
@@ -52,19 +58,32 @@ pub(super) fn read(section: &Section<'_>) -> Option<MailConfig> {
         section.problem("password_file", "a password without a user", Some("name it in user"));
     }
     let server = server?;
-    section.unavailable("url", "e-mail; leave it empty");
-    let from = from.unwrap_or_else(|| "Portal <no-reply@example.com>".to_owned());
-    Some(MailConfig { server, user, password, from, rate })
+    if user.is_some() && password.is_none() {
+        section.problem("user", "a user without a password", Some("give it in password_file"));
+    }
+    if ca.is_some() && server.tls == MailTls::None {
+        section.problem("ca", "tls=none asks for no certificate", Some("remove one of them"));
+    }
+    let from = from.unwrap_or_else(|| EXAMPLE_SENDER.to_owned());
+    if from.contains("@example.com") {
+        let hint = "write an address of yours: mail from this one is refused or taken for spam";
+        section.warn("from", &format!("the sender is the example, {from}"), Some(hint));
+    }
+    let login = user.zip(password);
+    Some(MailConfig { server, ca, login, from, rate })
 }
 
 /// Nobody should learn on the day of reject that no mail goes out.
 pub(super) fn say_that_it_is_off(section: &Section<'_>, rollout: &RolloutConfig) {
     let hint = if rollout.promises_mail() {
-        "at reject, users without a portal password are told to ask for help ([support] contact)"
+        "reset, welcome and confirmation links are not sent, and nobody hears of a changed portal \
+         password; at reject, users without a portal password get no link but are told to ask for \
+         help ([support] contact)"
     } else {
-        "reset links and reminders are not sent"
+        "reset, welcome and confirmation links are not sent, and nobody hears of a changed portal \
+         password"
     };
-    section.warn("url", "e-mail is off", Some(hint));
+    section.warn("url", "E-MAIL IS OFF", Some(hint));
 }
 
 /// `Name <address>` or an address alone; empty stands for none.
@@ -122,9 +141,9 @@ mod tests {
     #[test]
     fn off_by_default_and_said_so() {
         assert!(config("[mail]\nurl = \"\"\n").mail.is_none());
-        assert!(warnings("").concat().contains("mail.url: e-mail is off"));
+        assert!(warnings("").concat().contains("mail.url: E-MAIL IS OFF"));
         let reject = warnings("[rollout]\nreject = 2018-12-03T00:00:00Z\n").concat();
-        assert!(reject.contains("at reject, users without a portal password are told"));
+        assert!(reject.contains("at reject, users without a portal password get no link"));
     }
 
     #[test]
@@ -151,9 +170,30 @@ mod tests {
     }
 
     #[test]
-    fn a_mail_server_is_still_to_come() {
-        let problems = problems("[mail]\nurl = \"smtps://mx\"\nrate = \"fast\"\n");
-        assert!(problems[0].contains(":2: mail.url: not available in this version: e-mail"));
-        assert!(problems[1].contains(":3: mail.rate: \"fast\" is not a rate"));
+    fn a_mail_server_with_a_login() {
+        let text = "[mail]\nurl = \"smtps://mx\"\nuser = \"portal\"\npassword = \"x\"\n\
+                    from = \"A <a@b.example>\"\nrate = \"100/1h\"\nca = \"mail-ca.pem\"\n";
+        let mail = config(text).mail.unwrap();
+        assert_eq!(mail.login.map(|(user, _)| user).as_deref(), Some("portal"));
+        assert_eq!(mail.ca, Some(PathBuf::from("/etc/passgate/mail-ca.pem")));
+        assert_eq!(mail.rate, Rate { count: 100, period: SECOND * 3600 });
+        assert!(!warnings(text).concat().contains("mail"));
+    }
+
+    /// Mail from an address that is not the operator's does not arrive.
+    #[test]
+    fn the_example_sender_is_said() {
+        let warnings = warnings("[mail]\nurl = \"smtps://mx\"\n").concat();
+        assert!(warnings.contains("mail.from: the sender is the example"), "{warnings}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant() {
+        let text = "[mail]\nurl = \"smtp://mx?tls=none\"\nca = \"x.pem\"\nuser = \"portal\"\n\
+                    rate = \"fast\"\n";
+        let problems = problems(text);
+        assert!(problems[0].contains(":3: mail.ca: tls=none asks for no certificate"));
+        assert!(problems[1].contains(":4: mail.user: a user without a password"));
+        assert!(problems[2].contains(":5: mail.rate: \"fast\" is not a rate"));
     }
 }

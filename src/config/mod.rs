@@ -46,7 +46,7 @@ pub use headers::{HeadersConfig, Hsts};
 pub use keys::KeysConfig;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
-pub use mail::{MailConfig, MailServer, MailTls};
+pub use mail::{EXAMPLE_SENDER, MailConfig, MailServer, MailTls};
 pub use pages::{Disclosure, PagesConfig};
 pub use password::{Argon2Params, PasswordConfig};
 pub use portal::{AdminAccess, DirectoryConfig, DirectoryKind, PortalConfig};
@@ -477,6 +477,6 @@ mod tests {
     fn what_holds_in_silence_is_said_at_start() {
         let warnings = warnings("").concat();
         assert!(warnings.contains("server.certificate: none given"), "{warnings}");
-        assert!(warnings.contains("mail.url: e-mail is off"), "{warnings}");
+        assert!(warnings.contains("mail.url: E-MAIL IS OFF"), "{warnings}");
     }
 }

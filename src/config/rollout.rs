@@ -115,9 +115,6 @@ fn entry(section: &Section<'_>, general: &Dates, rules: &RolloutRules) -> (Dates
     let actions = [("email", RejectAction::Email), ("redirect", RejectAction::Redirect)];
     let reject_action =
         section.or("reject_action", rules.reject_action, |value| value.choice(&actions));
-    if reject_action == RejectAction::Redirect && section.has("reject_action") {
-        section.unavailable("reject_action", "the reset flow; only \"email\"");
-    }
     let reminders = section.section("reminders");
     let rules = RolloutRules {
         reject_action,

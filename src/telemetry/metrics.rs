@@ -37,6 +37,8 @@ pub struct Metrics {
     upstream_login: Family<ResultLabel, Histogram, fn() -> Histogram>,
     pin_drift: Counter,
     pin_writebacks_open: Gauge,
+    mails: Family<MailLabels, Counter>,
+    mail_outbox: Family<StateLabel, Gauge>,
     rate_limited: Family<LimitLabel, Counter>,
     rollout_phase: Gauge,
     rollout_accounts: Family<StateLabel, Gauge>,
@@ -46,6 +48,12 @@ pub struct Metrics {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LoginLabels {
     channel: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MailLabels {
+    kind: &'static str,
     result: &'static str,
 }
 
@@ -82,6 +90,9 @@ struct NameLabel {
 /// Seconds that a hash or a login at the PBX takes.
 const SLOW_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Shown even when no mail is in them: an alert on `dead` needs the zero before the one.
+const OUTBOX_STATES: [&str; 5] = ["queued", "sending", "sent", "dead", "dropped"];
+
 impl Metrics {
     /// All metrics at zero; `version` and `commit` go into `build_info`.
     pub fn new(version: &'static str, commit: &'static str) -> Self {
@@ -117,6 +128,8 @@ impl Metrics {
             pin_drift: add.metric("pin_drift", "Stored PINs that the PBX refused"),
             pin_writebacks_open: add
                 .metric("pin_writebacks_open", "New PINs that the PBX is not known to have yet"),
+            mails: add.metric("mails", "Mails by what they are about and what became of them"),
+            mail_outbox: add.metric("mail_outbox", "Mails in the outbox by state"),
             rate_limited: add.metric("rate_limited", "Requests refused by a rate limit"),
             rollout_phase: add
                 .metric("rollout_phase", "The general phase: 0 quiet, 1 warn, 2 force, 3 reject"),
@@ -201,6 +214,22 @@ impl Metrics {
     /// This many new PINs are on their way to the PBX.
     pub fn pin_writebacks_open(&self, open: u64) {
         self.pin_writebacks_open.set(gauge(open));
+    }
+
+    /// A mail was `sent`, `refused` for good, put off (`later`), or the server cannot be used
+    /// (`unavailable`).
+    pub fn mail(&self, kind: &'static str, result: &'static str) {
+        self.mails.get_or_create(&MailLabels { kind, result }).inc();
+    }
+
+    /// This many mails are in each state; in those that are not named, none.
+    pub fn outbox(&self, counts: impl IntoIterator<Item = (&'static str, u64)>) {
+        for state in OUTBOX_STATES {
+            self.mail_outbox.get_or_create(&StateLabel { state }).set(0);
+        }
+        for (state, count) in counts {
+            self.mail_outbox.get_or_create(&StateLabel { state }).set(gauge(count));
+        }
     }
 
     /// A rate limit refused a request.
@@ -293,6 +322,8 @@ mod tests {
         metrics.upstream_login("accepted", Duration::from_millis(40));
         metrics.pin_drifted();
         metrics.pin_writebacks_open(3);
+        metrics.mail("reset", "sent");
+        metrics.outbox([("queued", 4)]);
         metrics.rate_limited("public_forms");
         metrics.phase(2);
         metrics.accounts("pin_only", 12);
@@ -318,6 +349,9 @@ mod tests {
             r#"passgate_upstream_login_seconds_count{result="accepted"} 1"#,
             "passgate_pin_drift_total 1",
             "passgate_pin_writebacks_open 3",
+            r#"passgate_mails_total{kind="reset",result="sent"} 1"#,
+            r#"passgate_mail_outbox{state="queued"} 4"#,
+            r#"passgate_mail_outbox{state="dead"} 0"#,
             r#"passgate_rate_limited_total{limit="public_forms"} 1"#,
             "passgate_rollout_phase 2",
             r#"passgate_rollout_accounts{state="pin_only"} 12"#,

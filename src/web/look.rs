@@ -136,7 +136,7 @@ fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> En
 }
 
 /// `t("key", name=value, …)` in templates; with `count=n`, in the form that belongs to n.
-fn text(texts: &Texts, key: &str, values: &Kwargs) -> Result<String, Error> {
+pub(super) fn text(texts: &Texts, key: &str, values: &Kwargs) -> Result<String, Error> {
     let mut filled = Vec::new();
     for name in values.args() {
         filled.push((name, values.get::<Value>(name)?.to_string()));

@@ -10,6 +10,7 @@ pub mod cookies;
 mod csrf;
 pub mod flash;
 mod form;
+pub mod letters;
 mod look;
 pub mod next_page;
 pub mod notice;

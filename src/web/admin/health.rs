@@ -40,6 +40,9 @@ pub(super) async fn readyz(State(state): State<AdminState>, headers: HeaderMap) 
         let word = if result.is_ok() { "ok" } else { "unavailable" };
         checks.insert(name.into(), Value::from(word));
     }
+    // Not asked: without its mail server the gateway serves everybody who needs no link.
+    let mail = if services.mail.is_some() { "on" } else { "off" };
+    checks.insert("mail".into(), Value::from(mail));
     let (status, text) = match missing.is_empty() {
         true => (StatusCode::OK, "ready".to_owned()),
         false => {

@@ -93,7 +93,7 @@ async fn readiness_names_what_is_missing() {
     assert_eq!(
         body,
         json!({"ready": false, "missing": ["pbx"],
-               "checks": {"store": "ok", "cache": "ok", "pbx": "unavailable"}})
+               "checks": {"store": "ok", "cache": "ok", "pbx": "unavailable", "mail": "on"}})
     );
 }
 

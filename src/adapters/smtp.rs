@@ -1,0 +1,268 @@
+//! Handing mails over to an SMTP server: the operator's relay, which signs and delivers them.
+//!
+//! What an error means is decided by where it happens. Up to the login nothing was said about a
+//! mail: an outage, whatever the answer was. From `MAIL FROM` on, 4xx is "later" and 5xx "never".
+//! No answer to `MAIL FROM` still is an outage; to anything after it, "later".
+//! When the connection is lost after the message and before the answer, nobody can know whether
+//! the server has it: it is sent again, under the same `Message-ID`, and the receiver may see it
+//! twice. Losing it would be worse.
+
+mod connection;
+mod message;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{self, Rset};
+use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::domain::secret::Secret;
+use crate::ports::{Mail, MailTransport, SendError};
+use connection::Dialer;
+use message::Message;
+
+/// Connections at a time.
+const CONNECTIONS: usize = 4;
+/// A connection without work is closed after this time.
+const IDLE: Duration = Duration::from_secs(20);
+/// Many servers count the mails of a connection and end it in the middle of the next.
+const MAILS_PER_CONNECTION: u32 = 50;
+/// How long the server may take to answer one command.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long it may take to confirm that an idle connection still works.
+const STILL_THERE: Duration = Duration::from_secs(5);
+
+/// Where the mail server is and how it is spoken to.
+#[derive(Debug, Clone)]
+pub struct SmtpSettings {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub protection: Protection,
+    /// The authorities to trust instead of the public ones, as PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Login name and password there.
+    pub login: Option<(String, Secret)>,
+    /// The public host name: who we say that we are, and the right side of each `Message-ID`.
+    pub own_host: String,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// Not at all: for a server on this machine or in a network of its own.
+    None,
+    /// From `STARTTLS` on, which must succeed.
+    StartTls,
+    /// From the first byte.
+    Tls,
+}
+
+/// A mail server.
+pub struct SmtpTransport {
+    dialer: Dialer,
+    own_host: String,
+    parked: Arc<Parked>,
+    permits: Semaphore,
+}
+
+impl SmtpTransport {
+    /// Prepares; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the authorities cannot be read.
+    pub fn new(settings: SmtpSettings) -> Result<Self, String> {
+        let own_host = settings.own_host.clone();
+        Ok(Self {
+            dialer: Dialer::new(settings)?,
+            own_host,
+            parked: Arc::default(),
+            permits: Semaphore::new(CONNECTIONS),
+        })
+    }
+
+    /// A connection that is logged in and between two mails.
+    async fn connection(&self) -> Result<Connection, SendError> {
+        while let Some(mut parked) = self.parked.take() {
+            let answer = tokio::time::timeout(STILL_THERE, parked.smtp.command(Rset)).await;
+            if matches!(answer, Ok(Ok(_))) {
+                return Ok(parked);
+            }
+        }
+        let smtp = self.dialer.dial().await.map_err(SendError::Outage)?;
+        Ok(Connection { smtp, mails: 0, since: Instant::now() })
+    }
+}
+
+#[async_trait]
+impl MailTransport for SmtpTransport {
+    async fn send(&self, mail: &Mail) -> Result<(), SendError> {
+        let message = message::write(mail, &self.own_host).map_err(SendError::Never)?;
+        let _permit = self.permits.acquire().await;
+        let mut connection = self.connection().await?;
+        match hand_over(&mut connection.smtp, &message).await {
+            Ok(()) => {
+                connection.mails += 1;
+                self.parked.park(connection);
+                Ok(())
+            }
+            Err(error) => {
+                say_goodbye(connection);
+                Err(without_codes(error, &mail.text))
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), SendError> {
+        say_goodbye(self.connection().await?);
+        Ok(())
+    }
+}
+
+/// One mail, from `MAIL FROM` to the answer to its last line.
+async fn hand_over(smtp: &mut AsyncSmtpConnection, message: &Message) -> Result<(), SendError> {
+    let mut parameters = Vec::new();
+    if !message.is_ascii() {
+        // RFC 6531: an address outside of ASCII can be handed to a server only that knows them.
+        if !smtp.server_info().supports_feature(Extension::SmtpUtfEight) {
+            let why = "the mail server does not know addresses outside of ASCII (SMTPUTF8)";
+            return Err(SendError::Never(why.to_owned()));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    let sender = commands::Mail::new(Some(message.from.clone()), parameters);
+    step(BEGIN, smtp.command(sender)).await?;
+    step("RCPT TO", smtp.command(commands::Rcpt::new(message.to.clone(), Vec::new()))).await?;
+    step("DATA", smtp.command(commands::Data)).await?;
+    step("the message", smtp.message(&message.bytes)).await
+}
+
+const BEGIN: &str = "MAIL FROM";
+
+type SmtpResult<T> = Result<T, lettre::transport::smtp::Error>;
+
+async fn step<T>(what: &str, asked: impl Future<Output = SmtpResult<T>>) -> Result<(), SendError> {
+    let silence = if what == BEGIN { SendError::Outage } else { SendError::Later };
+    let Ok(answer) = tokio::time::timeout(ANSWER, asked).await else {
+        return Err(silence(format!("no answer to {what} within {} s", ANSWER.as_secs())));
+    };
+    let Err(error) = answer else { return Ok(()) };
+    let why = match error.status() {
+        Some(code) => format!("the answer to {what} was {code}{}", said(&error)),
+        None => format!("no answer to {what}{}", said(&error)),
+    };
+    Err(match error.status().map(u16::from) {
+        // RFC 4954: it wants a login, or a better protected one. That holds for every mail.
+        Some(530 | 534 | 535 | 538) => SendError::Outage(why),
+        Some(_) if error.is_permanent() => SendError::Never(why),
+        Some(_) => SendError::Later(why),
+        None => silence(why),
+    })
+}
+
+/// What the server or the network gave as the reason, on one line.
+fn said(error: &lettre::transport::smtp::Error) -> String {
+    const LONGEST: usize = 300;
+    let Some(source) = std::error::Error::source(error) else { return String::new() };
+    let text: String = source
+        .to_string()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST)
+        .collect();
+    if text.trim().is_empty() { String::new() } else { format!(": {}", text.trim()) }
+}
+
+/// A server that does not like a link may quote it, and the reason of a failure is kept and shown.
+fn without_codes(error: SendError, text: &str) -> SendError {
+    let codes: Vec<&str> = text
+        .split("code=")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| c.is_whitespace()).next().unwrap_or_default())
+        .filter(|code| !code.is_empty())
+        .collect();
+    let clean = |why: String| codes.iter().fold(why, |why, code| why.replace(code, "…"));
+    match error {
+        SendError::Outage(why) => SendError::Outage(clean(why)),
+        SendError::Later(why) => SendError::Later(clean(why)),
+        SendError::Never(why) => SendError::Never(clean(why)),
+    }
+}
+
+struct Connection {
+    smtp: AsyncSmtpConnection,
+    mails: u32,
+    since: Instant,
+}
+
+/// Says `QUIT`, for which nobody waits.
+fn say_goodbye(mut connection: Connection) {
+    tokio::spawn(async move {
+        // Whatever becomes of it: the connection ends here.
+        let _ = tokio::time::timeout(STILL_THERE, connection.smtp.abort()).await;
+    });
+}
+
+/// Connections without work.
+#[derive(Default)]
+struct Parked {
+    connections: Mutex<Vec<Connection>>,
+    watched: AtomicBool,
+}
+
+impl Parked {
+    /// The one that was used last.
+    fn take(&self) -> Option<Connection> {
+        self.connections.lock().pop()
+    }
+
+    fn park(self: &Arc<Self>, mut connection: Connection) {
+        if connection.mails >= MAILS_PER_CONNECTION {
+            return say_goodbye(connection);
+        }
+        connection.since = Instant::now();
+        self.connections.lock().push(connection);
+        if !self.watched.swap(true, Ordering::AcqRel) {
+            tokio::spawn(Arc::clone(self).close_idle());
+        }
+    }
+
+    /// Ends with the last connection, so that nothing runs while no mails go out.
+    async fn close_idle(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(IDLE / 4).await;
+            let mut connections = self.connections.lock();
+            let (idle, busy) =
+                connections.drain(..).partition(|c: &Connection| c.since.elapsed() > IDLE);
+            *connections = busy;
+            idle.into_iter().for_each(say_goodbye);
+            if connections.is_empty() {
+                // Under the lock: who parks next sees it and starts anew.
+                self.watched.store(false, Ordering::Release);
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reason for a failure is kept and shown to administrators: no link that works may be in it.
+    #[test]
+    fn a_quoted_link_loses_its_code() {
+        let text = "Open\nhttps://p.example/account/reset?code=Zm9vYmFy\nwithin 1 hour.";
+        let error = SendError::Never("554 bad URL https://p.example/?code=Zm9vYmFy, go".into());
+        let SendError::Never(why) = without_codes(error, text) else { panic!() };
+        assert_eq!(why, "554 bad URL https://p.example/?code=…, go");
+    }
+}

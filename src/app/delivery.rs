@@ -1,0 +1,114 @@
+//! Mails leave here: every second those that are due, as many as `mail.rate` lets.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Rate;
+use crate::flows::{Services, post};
+
+/// How often due mails are looked for: the first time at the start.
+const LOOK: Duration = Duration::from_secs(1);
+/// A mail that is being handed over when the stop comes gets so long. Longer, and the process
+/// would be killed; what was not noted as sent is sent again by the next one.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Hands over mails until the stop.
+pub(super) async fn deliver(services: Arc<Services>, rate: Rate, stop: CancellationToken) {
+    let mut allowance = Allowance::new(rate);
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => {}
+        }
+        let most = allowance.left(Instant::now());
+        if most == 0 {
+            continue;
+        }
+        tokio::select! {
+            tried = post::deliver(&services, most) => match tried {
+                Ok(tried) => allowance.spend(Instant::now(), tried),
+                Err(error) => tracing::error!(%error, "mails could not be delivered"),
+            },
+            () = patience(&stop) => return,
+        }
+    }
+}
+
+async fn patience(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_WORDS).await;
+}
+
+/// What is left of a rate: never more than `count` in any `period`.
+struct Allowance {
+    rate: Rate,
+    at_once: usize,
+    spent: VecDeque<(Instant, usize)>,
+}
+
+impl Allowance {
+    fn new(rate: Rate) -> Self {
+        // "500/1d" lets 500 mails go at once; in smaller groups, a new one does not wait for all.
+        const GROUP: u64 = 20;
+        let per_second = u64::from(rate.count) / rate.period.as_secs().max(1);
+        let at_once = usize::try_from(per_second.max(GROUP)).unwrap_or(usize::MAX);
+        Self { rate, at_once, spent: VecDeque::new() }
+    }
+
+    fn left(&mut self, now: Instant) -> usize {
+        let over = |at: &Instant| now.duration_since(*at) >= self.rate.period;
+        while self.spent.front().is_some_and(|(at, _)| over(at)) {
+            self.spent.pop_front();
+        }
+        let spent: usize = self.spent.iter().map(|(_, count)| count).sum();
+        let count = usize::try_from(self.rate.count).unwrap_or(usize::MAX);
+        count.saturating_sub(spent).min(self.at_once)
+    }
+
+    fn spend(&mut self, now: Instant, count: usize) {
+        if count > 0 {
+            self.spent.push_back((now, count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn ten_a_second() {
+        let begin = Instant::now();
+        let mut allowance = Allowance::new(Rate { count: 10, period: SECOND });
+        assert_eq!(allowance.left(begin), 10);
+        allowance.spend(begin, 7);
+        assert_eq!(allowance.left(begin + SECOND / 2), 3);
+        assert_eq!(allowance.left(begin + SECOND), 10);
+    }
+
+    /// A relay with a small quota: never more than it takes, in whatever window it counts.
+    #[test]
+    fn three_an_hour() {
+        let begin = Instant::now();
+        let mut allowance = Allowance::new(Rate { count: 3, period: SECOND * 3600 });
+        for minute in [0, 20, 40] {
+            let now = begin + SECOND * 60 * minute;
+            assert!(allowance.left(now) > 0);
+            allowance.spend(now, 1);
+        }
+        assert_eq!(allowance.left(begin + SECOND * 3599), 0);
+        assert_eq!(allowance.left(begin + SECOND * 3600), 1);
+        let mut large = Allowance::new(Rate { count: 500, period: SECOND * 86_400 });
+        assert_eq!(large.left(begin), 20);
+        large.spend(begin, 490);
+        assert_eq!(large.left(begin + SECOND), 10);
+    }
+}

@@ -1,0 +1,69 @@
+//! Who writes mails and who takes them.
+
+use std::sync::Arc;
+
+use super::{MailInstead, StartError};
+use crate::adapters::observed::ObservedTransport;
+use crate::adapters::smtp::{Protection, SmtpSettings, SmtpTransport};
+use crate::config::{Config, MailConfig, MailTls};
+use crate::flows::MailOffice;
+use crate::ports::MailTransport;
+use crate::telemetry::Metrics;
+use crate::web::letters::{LetterSettings, Letters};
+
+/// The configured mail server, or what takes its place; `None` when e-mail is off.
+pub(super) fn open(
+    config: &Config,
+    instead: Option<MailInstead>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<MailOffice>, StartError> {
+    let (transport, from): (Arc<dyn MailTransport>, String) = match (instead, &config.mail) {
+        (Some(MailInstead { transport, from }), _) => (transport, from),
+        (None, Some(mail)) => (Arc::new(mail_server(config, mail)?), mail.from.clone()),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(MailOffice {
+        composer: Arc::new(Letters::new(letters(config, from))),
+        transport: Arc::new(ObservedTransport::new(transport, Arc::clone(metrics))),
+    }))
+}
+
+/// The configured mail server.
+pub(super) fn mail_server(config: &Config, mail: &MailConfig) -> Result<SmtpTransport, StartError> {
+    let wrong = |why: String| StartError { what: "mail.ca", why };
+    let ca_pem = match &mail.ca {
+        None => None,
+        Some(path) => Some(
+            std::fs::read(path).map_err(|error| wrong(format!("{}: {error}", path.display())))?,
+        ),
+    };
+    SmtpTransport::new(SmtpSettings {
+        host: mail.server.host.clone(),
+        port: mail.server.port,
+        protection: match mail.server.tls {
+            MailTls::None => Protection::None,
+            MailTls::StartTls => Protection::StartTls,
+            MailTls::Always => Protection::Tls,
+        },
+        ca_pem,
+        login: mail.login.clone(),
+        own_host: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
+    })
+    .map_err(wrong)
+}
+
+fn letters(config: &Config, from: String) -> LetterSettings {
+    let tenants = config.rollout.tenants.iter();
+    LetterSettings {
+        public_url: config.server.public_url.as_str().trim_end_matches('/').to_owned(),
+        prefix: config.pages.prefix.clone(),
+        product: super::assembly::product(config),
+        support_contact: config.support.contact.clone(),
+        locale: config.pages.default_locale.clone(),
+        from,
+        time_zone: config.rollout.everyone.time_zone.clone(),
+        tenant_time_zones: tenants
+            .map(|(name, rules)| (name.clone(), rules.time_zone.clone()))
+            .collect(),
+    }
+}

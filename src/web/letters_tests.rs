@@ -1,0 +1,234 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::account::{Account, AccountId, Role};
+use crate::domain::login_name::LoginName;
+use crate::domain::mail::MailId;
+use crate::domain::one_time_code::OneTimeCode;
+
+const NOW: &str = "2018-12-03T14:12:00Z";
+/// 32 bytes of 7, as in a link.
+const CODE: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+
+fn letters() -> Letters {
+    Letters::new(LetterSettings {
+        public_url: "https://portal.example.com".into(),
+        prefix: "/account".into(),
+        product: "Acme Voice".into(),
+        support_contact: "the help desk, 555-0100".into(),
+        locale: "en".into(),
+        from: "Acme Voice <no-reply@acme.example>".into(),
+        time_zone: TimeZone::get("America/New_York").unwrap(),
+        tenant_time_zones: HashMap::from([(
+            "wickedsprockets".to_owned(),
+            TimeZone::get("America/Sao_Paulo").unwrap(),
+        )]),
+    })
+}
+
+fn account(login: &str, name: &str) -> Account {
+    Account {
+        id: AccountId(Uuid::from_u128(1)),
+        login: LoginName::parse(login).unwrap(),
+        email: Some("jane@corp.example".into()),
+        name: name.into(),
+        role: Role::User,
+        disabled: false,
+        password: None,
+        previous_password: None,
+        pin: None,
+        pin_refused: false,
+        epoch: 0,
+        last_login_at: None,
+        created_at: NOW.parse().unwrap(),
+    }
+}
+
+fn compose_for(account: &Account, kind: MailKind, hours: i64) -> Mail {
+    let code = OneTimeCode([7; 32]);
+    let now: Timestamp = NOW.parse().unwrap();
+    letters().compose(&Letter {
+        id: MailId(Uuid::from_u128(2)),
+        kind,
+        account,
+        to: "jane@corp.example",
+        code: kind.purpose().map(|_| &code),
+        valid_until: kind.purpose().map(|_| now + jiff::SignedDuration::from_hours(hours)),
+        asked_at: now - jiff::SignedDuration::from_mins(2),
+        now,
+    })
+}
+
+fn compose(kind: MailKind, hours: i64) -> Mail {
+    compose_for(&account("1001@abc-company.11111.service", "Jane Doe"), kind, hours)
+}
+
+/// What every letter says, in both parts, and how.
+fn check(mail: &Mail, says: &[&str]) {
+    assert_eq!(mail.from, "Acme Voice <no-reply@acme.example>");
+    assert_eq!(mail.to, "jane@corp.example");
+    assert_eq!(mail.date.to_string(), NOW);
+    let common = [
+        "Hello Jane Doe,",
+        "1001@abc-company.11111.service",
+        "please contact the help desk, 555-0100",
+        "ever ask you for your portal password or your voicemail PIN",
+    ];
+    let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let html = mail.html.replace("&#x27;", "'").to_lowercase();
+    for words in common.iter().chain(says) {
+        assert!(text.contains(&words.to_lowercase()), "{words:?} is not in\n{}", mail.text);
+        assert!(html.contains(&words.to_lowercase()), "{words:?} is not in\n{}", mail.html);
+    }
+    for line in mail.text.lines() {
+        assert!(line.chars().count() <= WIDTH || line.starts_with("https://"), "{line:?}");
+        assert_eq!(line.trim(), line, "{line:?}");
+    }
+    assert!(!mail.text.contains("\n\n\n"), "{}", mail.text);
+    // Keys that have no text show themselves.
+    assert!(!mail.text.contains("mail.") && !mail.html.contains("mail."), "{}", mail.text);
+    // Nothing is fetched from anywhere, and nobody learns that the mail was read.
+    for remote in ["<img", "src=", "url(", "<link", "@import", "<script"] {
+        assert!(!mail.html.contains(remote), "{remote}");
+    }
+    assert!(!mail.subject.contains(CODE));
+    assert!(!format!("{mail:?}").contains(CODE));
+}
+
+/// The link stands alone on its line, and twice in the HTML: as a button and to be copied.
+fn check_link(mail: &Mail, page: &str) {
+    let link = format!("https://portal.example.com/account/{page}?code={CODE}");
+    assert!(mail.text.lines().any(|line| line == link), "{}", mail.text);
+    assert_eq!(mail.html.matches(&format!("href=\"{link}\"")).count(), 2, "{}", mail.html);
+    assert_eq!(mail.html.matches("href=").count(), 2, "{}", mail.html);
+    assert!(mail.html.contains(&format!(">{link}</a>")));
+}
+
+fn check_no_link(mail: &Mail) {
+    assert!(!mail.text.contains("://") && !mail.html.contains("href="), "{}", mail.html);
+}
+
+/// R-D1: a link to set a new portal password, valid for 1 hour.
+#[test]
+fn reset() {
+    let mail = compose(MailKind::Reset, 1);
+    assert_eq!(mail.subject, "Set your portal password");
+    check(
+        &mail,
+        &[
+            "was asked for at 09:10 on 3 December 2018 (EST)",
+            "for 1 hour: until 10:12 on 3 December 2018 (EST)",
+            "You did not ask for it?",
+        ],
+    );
+    check_link(&mail, "reset");
+}
+
+/// R-A4: the PIN was right but came after its time.
+#[test]
+fn rejected() {
+    let mail = compose(MailKind::Rejected, 1);
+    assert_eq!(mail.subject, "Your voicemail PIN no longer opens the portal");
+    check(
+        &mail,
+        &[
+            "Your voicemail PIN no longer opens the portal. It was used to sign in at 09:10",
+            "until 10:12 on 3 December 2018 (EST)",
+            "somebody else knows your voicemail PIN",
+        ],
+    );
+    check_link(&mail, "reset");
+}
+
+/// R-D4: "Complete setup", a new portal password and a new voicemail PIN, 72 hours.
+#[test]
+fn welcome() {
+    let mail = compose(MailKind::Welcome, 72);
+    assert_eq!(mail.subject, "Complete your setup");
+    check(
+        &mail,
+        &[
+            "choose a portal password and a voicemail PIN",
+            "Complete setup",
+            "for 3 days: until 09:12 on 6 December 2018 (EST)",
+            "You did not expect this?",
+        ],
+    );
+    check_link(&mail, "welcome");
+}
+
+/// R-A3, R-D5: the address is used only after its owner said so.
+#[test]
+fn confirm_email() {
+    let mail = compose(MailKind::ConfirmEmail, 1);
+    assert_eq!(mail.subject, "Confirm your e-mail address");
+    check(
+        &mail,
+        &["This e-mail address was entered at 09:10", "for 1 hour", "You did not enter it?"],
+    );
+    check_link(&mail, "confirm-email");
+}
+
+/// R-D5: the first portal password is reported to the address on file.
+#[test]
+fn password_set() {
+    let mail = compose(MailKind::PasswordSet, 0);
+    assert_eq!(mail.subject, "Your portal password was set");
+    check(
+        &mail,
+        &[
+            "was set for the first time at 09:10 on 3 December 2018 (EST)",
+            "This was not you? Please contact the help desk, 555-0100 at once",
+        ],
+    );
+    check_no_link(&mail);
+}
+
+/// R-C8: a changed portal password is reported, too.
+#[test]
+fn password_changed() {
+    let mail = compose(MailKind::PasswordChanged, 0);
+    assert_eq!(mail.subject, "Your portal password was changed");
+    check(
+        &mail,
+        &["was changed at 09:10 on 3 December 2018 (EST)", "This was not you? Please contact"],
+    );
+    check_no_link(&mail);
+}
+
+/// A name is text, whatever stands in it; one that is no name is left out.
+#[test]
+fn hostile_names() {
+    for kind in MailKind::ALL {
+        let hostile = "<b onclick=x>&amp;\r\n\r\nhttps://evil.example\"'{{ link }}{link}";
+        let mail = compose_for(&account("1001@acme", hostile), kind, 1);
+        assert!(!mail.html.contains("<b "), "{}", mail.html);
+        assert!(mail.html.contains("&lt;b onclick=x&gt;&amp;amp; https:"), "{}", mail.html);
+        let greeting = mail.text.lines().find(|line| line.starts_with("Hello")).unwrap();
+        assert!(greeting.starts_with("Hello <b onclick=x>&amp; "), "{greeting}");
+        assert!(mail.text.contains("{{ link }}{link},"), "{}", mail.text);
+        let long = compose_for(&account("1001@acme", &"x".repeat(90)), kind, 1);
+        assert!(long.text.contains("\nHello,\n"), "{}", long.text);
+        assert!(compose_for(&account("1001@acme", " "), kind, 1).text.contains("\nHello,\n"));
+    }
+}
+
+/// Times are those of the tenant, in its own zone if it has one.
+#[test]
+fn the_zone_of_the_tenant() {
+    let mail = compose_for(&account("201@wickedsprockets", "Jane Doe"), MailKind::Reset, 1);
+    let text = mail.text.replace('\n', " ");
+    assert!(text.contains("13:12 on 3 December 2018 (America/Sao_Paulo)"), "{text}");
+}
+
+#[test]
+fn lives_of_links_in_words() {
+    let letters = letters();
+    let minutes = |count: u64| letters.duration(Duration::from_secs(60 * count));
+    assert_eq!(minutes(1), "1 minute");
+    assert_eq!(minutes(90), "90 minutes");
+    assert_eq!(minutes(60), "1 hour");
+    assert_eq!(minutes(24 * 60), "24 hours");
+    assert_eq!(minutes(72 * 60), "3 days");
+    assert_eq!(letters.duration(Duration::from_millis(3_599_900)), "1 hour");
+}

@@ -42,12 +42,12 @@ impl Background {
 /// Brings the write-backs of a process that died to their end before anybody is served: their users
 /// are waiting. A PBX that does not answer holds nobody up; the rest is done in the background.
 pub(super) async fn finish_write_backs(parts: &Parts) {
-    let recovery = write_back::recover(&parts.services);
-    match tokio::time::timeout(WRITE_BACKS_AT_START, recovery).await {
-        Ok(result) => tell("recovery of PIN write-backs", result.map(drop)),
-        Err(_) => {
-            tracing::warn!("PIN write-backs are still open; the start does not wait for them")
-        }
+    let services = parts.services.clone();
+    let recovery = tokio::spawn(async move {
+        tell("recovery of PIN write-backs", write_back::recover(&services).await.map(drop));
+    });
+    if tokio::time::timeout(WRITE_BACKS_AT_START, recovery).await.is_err() {
+        tracing::warn!("PIN write-backs are still open; the start does not wait for them");
     }
 }
 

@@ -67,7 +67,7 @@ pub async fn redeem(services: &Services, form: LinkForm) -> Result<SetOutcome, O
         Ok(wanted) => wanted,
         Err(outcome) => return Ok(outcome),
     };
-    let saved = match save(services, &account, wanted, "link", asker).await? {
+    let saved = match save(services, &account, wanted, None, "link", asker).await? {
         Ok(saved) => saved,
         Err(SetOutcome::Overtaken) => return Ok(SetOutcome::Link(CodeProblem::Spent)),
         Err(outcome) => return Ok(outcome),

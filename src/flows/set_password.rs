@@ -11,7 +11,7 @@ use super::opening::{Opened, Opening};
 use super::pbx::Asker;
 use super::proof::{Proof, prove};
 use super::replay::{Replay, replay};
-use super::write_back::{self, Ended, NewPair};
+use super::write_back::{self, AtHand, Ended, NewPair};
 use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::email_address::email;
@@ -197,7 +197,11 @@ pub async fn set_password_held(services: &Services, form: HeldForm) -> Result<Se
 async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage> {
     let record = form.session.record();
     let account = match services.accounts.by_id(record.account).await? {
-        Some(account) if !account.disabled && account.epoch == record.epoch => account,
+        // Another tab was faster, a moment ago: its browser has a new session by now.
+        Some(account) if !account.disabled && account.epoch != record.epoch => {
+            return Ok(SetOutcome::Overtaken);
+        }
+        Some(account) if !account.disabled => account,
         _ => return Ok(SetOutcome::Gone),
     };
     let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
@@ -228,14 +232,15 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
     if !password.is_empty() {
         return Ok(SetOutcome::Against { password, pin: Vec::new() });
     }
-    let saved = match save(services, &account, wanted, "page", asker).await? {
+    let jar = form.session.jar();
+    let pbx = PortalSession { jar: jar.jar.clone(), server: jar.server, landing: None };
+    let at_hand = AtHand { session: pbx.clone(), fresh: !stale && !pbx.jar.is_empty() };
+    let saved = match save(services, &account, wanted, Some(at_hand), "page", asker).await? {
         Ok(saved) => saved,
         Err(outcome) => return Ok(outcome),
     };
-    // The PBX session goes over to the new Passgate session while it is fresh: the jar is read
-    // before the old one ends, and never belongs to both.
-    let jar = form.session.jar();
-    let pbx = PortalSession { jar: jar.jar.clone(), server: jar.server, landing: None };
+    // The PBX session goes over to the new Passgate session while it is fresh; it never belongs to
+    // both.
     let kept = !stale && saved.pin != PinFate::Written && !pbx.jar.is_empty();
     services.sessions.end_all(account.id, None).await?;
     if !kept {
@@ -328,6 +333,7 @@ pub(super) async fn save(
     services: &Services,
     account: &Account,
     wanted: Wanted<'_>,
+    at_hand: Option<AtHand>,
     channel: &'static str,
     asker: Asker<'_>,
 ) -> Result<Result<SavedChoice, SetOutcome>, Outage> {
@@ -342,7 +348,7 @@ pub(super) async fn save(
     let (account, pin) = match new_pin {
         Some(pin) => {
             let pair = NewPair { password, pin, mails };
-            match write_back::write(services, account, pair, asker).await? {
+            match write_back::write(services, account, pair, at_hand, asker).await? {
                 Ended::Written(account) => (account, PinFate::Written),
                 Ended::Pending(account) => (account, PinFate::Pending),
                 Ended::Refused => return Ok(Err(SetOutcome::PinRefused)),

@@ -8,21 +8,23 @@
 //! (4) the new password lets them in, whatever the PBX has; which PIN that is concerns only the
 //! replay, which finds it out.
 
-use std::time::Duration;
+mod recovery;
 
-use jiff::Timestamp;
+use std::time::Duration;
 
 use super::login::{sealed_pin, stored_pin};
 use super::pbx::{Asker, PinVerdict};
 use super::{Outage, Services};
-use crate::domain::account::{Account, AccountId};
+use crate::domain::account::Account;
 use crate::domain::mail::NewMail;
-use crate::domain::pin_journal::{GIVE_UP_AFTER, JournalEntry, Stage, retry_after};
+use crate::domain::pin_journal::{JournalEntry, Stage, retry_after};
 use crate::domain::secret::Secret;
 use crate::ports::{
     Begun, CredentialChange, JournalStep, NewPassword, OwnSession, PinWriting, PinWritten,
     PortalSession, SecurityEvent, Unavailable,
 };
+
+pub use recovery::recover;
 
 /// A new password that is to become valid together with a new PIN.
 pub(super) struct NewPair<'a> {
@@ -68,13 +70,13 @@ pub(super) async fn write(
     services: &Services,
     account: &Account,
     pair: NewPair<'_>,
+    at_hand: Option<AtHand>,
     asker: Asker<'_>,
 ) -> Result<Ended, Outage> {
     let old = stored_pin(services, account)?;
-    let own = match own_session(services, account, old.as_ref(), asker).await? {
-        Own::Session(session) => Some(session),
-        Own::NotNeeded => None,
+    let own = match own_session(services, account, old.as_ref(), at_hand, asker).await? {
         Own::None => return Ok(Ended::Refused),
+        own => own,
     };
     let now = services.clock.now();
     let entry = JournalEntry {
@@ -94,10 +96,8 @@ pub(super) async fn write(
         Begun::Conflict => return Ok(Ended::Conflict),
         Begun::Overtaken => return Ok(Ended::Overtaken),
     }
-    let written = write_once(services, account, pair.pin, own.as_ref(), asker).await;
-    if let Some(own) = &own {
-        services.leave(own, asker).await;
-    }
+    let written = write_once(services, account, pair.pin, &own, asker).await;
+    own.leave(services, asker).await;
     let proved = match &written {
         PinWritten::NotAsked(outage) => {
             services.credentials.abandon(account.id, services.process).await?;
@@ -157,27 +157,59 @@ async fn conclude(
     Ok(Ended::Overtaken)
 }
 
+/// The PBX session that the user has.
+pub(super) struct AtHand {
+    pub session: PortalSession,
+    /// Whether it was opened a moment ago. An older one may be over at the PBX.
+    pub fresh: bool,
+}
+
 enum Own {
     NotNeeded,
-    Session(PortalSession),
+    /// The user's, who keeps it.
+    Lent(PortalSession),
+    /// Opened for this.
+    Opened(PortalSession),
     /// One is needed, but the PIN on file opens none.
     None,
 }
 
-/// A session at the PBX with the PIN on file, where writing needs one.
+impl Own {
+    fn session(&self) -> Option<&PortalSession> {
+        match self {
+            Self::Lent(session) | Self::Opened(session) => Some(session),
+            Self::NotNeeded | Self::None => None,
+        }
+    }
+
+    async fn leave(&self, services: &Services, asker: Asker<'_>) {
+        if let Self::Opened(session) = self {
+            services.leave(session, asker).await;
+        }
+    }
+}
+
+/// A session of the user at the PBX, where writing needs one: the one at hand, else one with the
+/// PIN on file. Behind the PBX's second question there is only the one at hand.
 async fn own_session(
     services: &Services,
     account: &Account,
     old: Option<&Secret>,
+    at_hand: Option<AtHand>,
     asker: Asker<'_>,
 ) -> Result<Own, Outage> {
     if services.subscribers.writing() != PinWriting::OwnSession {
         return Ok(Own::NotNeeded);
     }
-    let Some(old) = old else { return Ok(Own::None) };
+    let lent = match at_hand {
+        Some(AtHand { session, fresh: true }) => return Ok(Own::Lent(session)),
+        Some(AtHand { session, fresh: false }) => Own::Lent(session),
+        None => Own::None,
+    };
+    let Some(old) = old else { return Ok(lent) };
     match services.try_pin(&account.login, old, &[], asker).await? {
-        PinVerdict::Accepted(session) => Ok(Own::Session(session)),
-        PinVerdict::Challenged(_) | PinVerdict::Refused => Ok(Own::None),
+        PinVerdict::Accepted(session) => Ok(Own::Opened(session)),
+        PinVerdict::Challenged(_) | PinVerdict::Refused => Ok(lent),
     }
 }
 
@@ -185,10 +217,10 @@ async fn write_once(
     services: &Services,
     account: &Account,
     pin: &Secret,
-    own: Option<&PortalSession>,
+    own: &Own,
     asker: Asker<'_>,
 ) -> PinWritten {
-    let own = own.map(|session| OwnSession {
+    let own = own.session().map(|session| OwnSession {
         jar: &session.jar,
         server: session.server,
         user_agent: asker.user_agent,
@@ -247,184 +279,6 @@ async fn opens(
         }
         PinVerdict::Refused => Ok(false),
     }
-}
-
-/// Brings write-backs to an end that a dead process, or an unclear answer, left behind. Called at
-/// start and every few seconds; returns how many were looked at.
-pub async fn recover(services: &Services) -> Result<usize, Unavailable> {
-    let due = services.credentials.due(services.process, services.clock.now()).await?;
-    let mut looked_at = 0;
-    for account in due {
-        looked_at += 1;
-        match recover_one(services, account).await {
-            Ok(Recovered::Ended | Recovered::NotOurs) => {}
-            // The PBX does not answer: it will not answer for the next account either.
-            Ok(Recovered::Inconclusive) => break,
-            Err(outage) => {
-                tracing::warn!(%outage, "a PIN write-back could not be brought to an end");
-                break;
-            }
-        }
-    }
-    Ok(looked_at)
-}
-
-enum Recovered {
-    Ended,
-    Inconclusive,
-    NotOurs,
-}
-
-/// Which PIN the PBX has.
-enum Has {
-    New,
-    Old,
-    Neither,
-    Unknown,
-}
-
-async fn recover_one(services: &Services, id: AccountId) -> Result<Recovered, Outage> {
-    let now = services.clock.now();
-    let claimed = services.credentials.claim(id, services.process, now, now + WORK).await?;
-    let Some(entry) = claimed else { return Ok(Recovered::NotOurs) };
-    let Some(account) = services.accounts.by_id(id).await? else { return Ok(Recovered::Ended) };
-    let new = services.open_pin(id, &entry.new)?;
-    let old = entry.old.as_ref().map(|old| services.open_pin(id, old)).transpose()?;
-    let host = services.policies.public_host.clone();
-    let asker = Asker { client: NOBODY, user_agent: "Passgate", host: &host };
-
-    let mut has = which(services, &account, &new, old.as_ref(), asker).await;
-    if matches!(has, Has::Old) {
-        // The user chose it, and a write that is still on its way may yet arrive: what was begun is
-        // done again. The same value twice is no harm.
-        has = write_again(services, &account, &new, old.as_ref(), asker).await?;
-    }
-    finish(services, &account, entry, &new, has).await
-}
-
-/// What the background asks the PBX for comes from no client.
-const NOBODY: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-async fn finish(
-    services: &Services,
-    account: &Account,
-    entry: JournalEntry,
-    new: &Secret,
-    has: Has,
-) -> Result<Recovered, Outage> {
-    let (holder, now) = (services.process, services.clock.now());
-    let next_attempt_at = now + retry_after(entry.attempts);
-    let mut change = CredentialChange {
-        account: account.id,
-        password: None,
-        pin: None,
-        journal: JournalStep::Finish { holder },
-        mails: Vec::new(),
-    };
-    let password = |phc| NewPassword { phc, at: entry.began_at, expected_epoch: entry.epoch };
-    match (entry.stage, has) {
-        (Stage::Writing, Has::Old | Has::Neither) => {
-            services.credentials.abandon(account.id, holder).await?;
-            record(services, account, "undone");
-            return Ok(Recovered::Ended);
-        }
-        (Stage::Writing, Has::New) => {
-            change.pin = Some(sealed_pin(services, account.id, new));
-            change.password = entry.phc.map(password);
-            change.mails.extend(services.report(account));
-        }
-        (Stage::Writing, Has::Unknown) => {
-            change.password = entry.phc.map(password);
-            change.mails.extend(services.report(account));
-            change.journal = JournalStep::Pend { holder, next_attempt_at };
-        }
-        (Stage::Pending, Has::New) => {
-            change.pin = Some(sealed_pin(services, account.id, new));
-        }
-        (Stage::Pending, Has::Old | Has::Unknown) if !over(&entry, now) => {
-            services.credentials.postpone(account.id, holder, next_attempt_at).await?;
-            return Ok(Recovered::Inconclusive);
-        }
-        // Changed elsewhere meanwhile, or too long ago: the PBX keeps what it has.
-        (Stage::Pending, Has::Old | Has::Unknown | Has::Neither) => {
-            services.credentials.commit(change).await?;
-            record(services, account, "given_up");
-            return Ok(Recovered::Ended);
-        }
-    }
-    let pending = matches!(change.journal, JournalStep::Pend { .. });
-    if services.credentials.commit(change.clone()).await?.is_none() {
-        // Another password was set meanwhile: it stays.
-        let (password, mails) = (None, Vec::new());
-        services.credentials.commit(CredentialChange { password, mails, ..change }).await?;
-    }
-    services.sessions.end_all(account.id, None).await?;
-    record(services, account, if pending { "pending" } else { "recovered" });
-    Ok(if pending { Recovered::Inconclusive } else { Recovered::Ended })
-}
-
-fn over(entry: &JournalEntry, now: Timestamp) -> bool {
-    entry.began_at + GIVE_UP_AFTER < now
-}
-
-/// Asks the PBX which PIN it has: its record, else by logins, the new PIN first.
-async fn which(
-    services: &Services,
-    account: &Account,
-    new: &Secret,
-    old: Option<&Secret>,
-    asker: Asker<'_>,
-) -> Has {
-    if services.subscribers.reading() {
-        match services.subscribers.read_pin(&account.login).await {
-            Ok(Some(shown)) if shown.same_as(new) => return Has::New,
-            Ok(Some(shown)) if old.is_some_and(|old| old.same_as(&shown)) => return Has::Old,
-            Ok(Some(_)) if old.is_some() => return Has::Neither,
-            // No PIN before is known: what the record shows is the PIN before.
-            Ok(_) if old.is_none() => return Has::Old,
-            Ok(_) => return Has::Neither,
-            Err(error) => tracing::warn!(%error, "a PIN could not be read from the PBX"),
-        }
-    }
-    match opens(services, account, new, asker).await {
-        Ok(true) => return Has::New,
-        Ok(false) => {}
-        Err(_) => return Has::Unknown,
-    }
-    let Some(old) = old else { return Has::Old };
-    match opens(services, account, old, asker).await {
-        Ok(true) => Has::Old,
-        Ok(false) => Has::Neither,
-        Err(_) => Has::Unknown,
-    }
-}
-
-/// Writes a PIN once more; which one the PBX has afterwards: the old one only if it says no.
-async fn write_again(
-    services: &Services,
-    account: &Account,
-    new: &Secret,
-    old: Option<&Secret>,
-    asker: Asker<'_>,
-) -> Result<Has, Outage> {
-    let own = match own_session(services, account, old, asker).await? {
-        Own::Session(session) => Some(session),
-        Own::NotNeeded => None,
-        Own::None => return Ok(Has::Old),
-    };
-    let written = write_once(services, account, new, own.as_ref(), asker).await;
-    if let Some(own) = &own {
-        services.leave(own, asker).await;
-    }
-    Ok(match written {
-        PinWritten::Refused { .. } | PinWritten::NotAsked(_) => Has::Old,
-        PinWritten::Done | PinWritten::Later | PinWritten::Unclear(_) => {
-            match shows_up(services, account, new, PROMISE, asker).await {
-                true => Has::New,
-                false => Has::Unknown,
-            }
-        }
-    })
 }
 
 fn record(services: &Services, account: &Account, result: &'static str) {

@@ -132,3 +132,166 @@ impl IssuedCode {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::account::{Role, StoredPassword};
+    use crate::domain::login_name::LoginName;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn start() -> Timestamp {
+        Timestamp::from_second(1_542_000_000).unwrap()
+    }
+
+    fn account() -> Account {
+        Account {
+            id: AccountId(Uuid::from_u128(1)),
+            login: LoginName::parse("1001@abc.example").unwrap(),
+            email: Some("ada@example.com".into()),
+            name: "Ada".into(),
+            role: Role::User,
+            disabled: false,
+            password: None,
+            previous_password: None,
+            pin: None,
+            pin_refused: false,
+            epoch: 7,
+            last_login_at: None,
+            created_at: start(),
+        }
+    }
+
+    fn issued(purpose: Purpose) -> IssuedCode {
+        let code = OneTimeCode([7; 32]);
+        IssuedCode::new(&code, purpose, &account(), "ada@example.com", HOUR, start())
+    }
+
+    const PURPOSES: [Purpose; 3] = [Purpose::Reset, Purpose::Welcome, Purpose::ConfirmEmail];
+
+    /// R-D1: a code works for what it was made for, and is unknown for all else.
+    #[test]
+    fn a_code_has_one_purpose() {
+        for made_for in PURPOSES {
+            for used_for in PURPOSES {
+                let verdict = issued(made_for).check(used_for, &account(), start());
+                let expected =
+                    if made_for == used_for { Ok(()) } else { Err(CodeProblem::Unknown) };
+                assert_eq!(verdict, expected, "{made_for:?} {used_for:?}");
+            }
+        }
+    }
+
+    /// R-D1: it works until its hour is over, not a moment longer.
+    #[test]
+    fn a_code_runs_out() {
+        let code = issued(Purpose::Reset);
+        let verdict = |now| code.check(Purpose::Reset, &account(), now);
+        let end = start() + HOUR;
+        assert_eq!(verdict(end - SignedDuration::from_micros(1)), Ok(()));
+        assert_eq!(verdict(end), Err(CodeProblem::Expired));
+        assert_eq!(verdict(end + HOUR), Err(CodeProblem::Expired));
+        // A clock that was put back does not shut the user out.
+        assert_eq!(verdict(start() - HOUR), Ok(()));
+    }
+
+    /// R-D1, R-C8: a new password, or another address on file, spends it; what else changes does
+    /// not.
+    #[test]
+    fn a_change_of_the_account_spends_a_code() {
+        let code = issued(Purpose::Reset);
+        let verdict = |account: &Account| code.check(Purpose::Reset, account, start());
+        for (email, expected) in [
+            (Some("ada@example.com"), Ok(())),
+            (Some("Ada@example.com"), Err(CodeProblem::Spent)),
+            (Some("new@example.com"), Err(CodeProblem::Spent)),
+            (None, Err(CodeProblem::Spent)),
+        ] {
+            let account = Account { email: email.map(str::to_owned), ..account() };
+            assert_eq!(verdict(&account), expected, "{email:?}");
+        }
+        for (epoch, expected) in
+            [(6, Err(CodeProblem::Spent)), (7, Ok(())), (8, Err(CodeProblem::Spent))]
+        {
+            assert_eq!(verdict(&Account { epoch, ..account() }), expected, "{epoch}");
+        }
+        let logged_in = Account {
+            name: "Ada Lovelace".into(),
+            role: Role::Manager,
+            password: Some(StoredPassword { phc: "rehashed".into(), set_at: start() }),
+            pin_refused: true,
+            last_login_at: Some(start()),
+            ..account()
+        };
+        assert_eq!(verdict(&logged_in), Ok(()));
+    }
+
+    /// Security: it is no use to another account, nor to one that is switched off; and does not
+    /// tell that there is something to find.
+    #[test]
+    fn a_code_is_unknown_to_others() {
+        let code = issued(Purpose::Reset);
+        for now in [start(), start() + HOUR] {
+            let other = Account { id: AccountId(Uuid::from_u128(2)), ..account() };
+            let disabled = Account { disabled: true, ..account() };
+            for account in [other, disabled] {
+                let verdict = code.check(Purpose::Reset, &account, now);
+                assert_eq!(verdict, Err(CodeProblem::Unknown));
+            }
+            let account = Account { epoch: 8, ..account() };
+            let verdict = code.check(Purpose::Welcome, &account, now);
+            assert_eq!(verdict, Err(CodeProblem::Unknown));
+        }
+    }
+
+    /// Who used a link long ago is told that it was used, not that it ran out.
+    #[test]
+    fn spent_outranks_expired() {
+        let account = Account { epoch: 8, ..account() };
+        let verdict = issued(Purpose::Reset).check(Purpose::Reset, &account, start() + HOUR);
+        assert_eq!(verdict, Err(CodeProblem::Spent));
+    }
+
+    /// What stands in a link is the code, also with what mail programs add to it; nothing else is.
+    #[test]
+    fn a_code_is_read_back_from_its_link() {
+        for byte in [0, 7, 0x3e, 0x3f, 0xfb, 0xff] {
+            let code = OneTimeCode([byte; 32]);
+            let text = code.text();
+            assert_eq!(text.len(), 43);
+            let in_links = |one: char| one.is_ascii_alphanumeric() || "-_".contains(one);
+            assert!(text.chars().all(in_links), "{text}");
+            for written in [text.clone(), format!("{text}."), format!(" {text}\r\n")] {
+                assert_eq!(OneTimeCode::parse(&written), Some(code.clone()), "{written:?}");
+            }
+            let (short, long) = (text[..42].to_owned(), format!("{text}A"));
+            let (padded, inside) = (format!("{text}="), format!("{}.{}", &text[..9], &text[9..]));
+            for wrong in [short, long, padded, inside] {
+                assert_eq!(OneTimeCode::parse(&wrong), None, "{wrong:?}");
+            }
+        }
+        for wrong in ["", ".", "code", &"+".repeat(43), &"é".repeat(43), &"A".repeat(100_000)] {
+            assert_eq!(OneTimeCode::parse(wrong), None);
+        }
+    }
+
+    /// Security: the store knows a code by its SHA-256 (FIPS 180-4), and nothing prints it.
+    #[test]
+    fn a_code_is_known_by_its_hash_only() {
+        let code = OneTimeCode([0; 32]);
+        let hash = "66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925";
+        let bytes: String = code.hash().0.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(bytes, hash);
+        let code = OneTimeCode([0xAB; 32]);
+        let account = account();
+        let issued = IssuedCode::new(&code, Purpose::Reset, &account, "a@b.example", HOUR, start());
+        let printed = format!("{code:?} {code:#?} {issued:?}");
+        for secret in [code.text().as_str(), "171, 171", "abab"] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    }
+}

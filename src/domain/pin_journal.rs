@@ -50,8 +50,7 @@ pub struct JournalEntry {
     pub began_at: Timestamp,
     /// How often its end was tried in the background.
     pub attempts: u32,
-    /// When it is tried next. In stage `Writing`: how long its holder is left alone, because
-    /// during an upgrade the process that began it may still be alive.
+    /// When it is tried next. While somebody works on it: until when they are left alone.
     pub next_attempt_at: Timestamp,
 }
 

@@ -1,9 +1,20 @@
 //! What happens to live sessions while nobody asks: the end of their time, and of their phase,
 //! reaches open WebSockets within a minute (R-A6, R-C4).
 
+use std::time::Duration;
+
 use super::Services;
 use crate::domain::session::Standing;
 use crate::ports::Unavailable;
+
+/// How long a code is remembered after its end: who finds the mail a few days later is told that the
+/// link ran out, not that there never was one.
+const KEEP_CODES: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long a mail is remembered after it was sent or given up: administrators look into what did
+/// not arrive, and can have a dead one tried again, for a month. It is the longest that the address
+/// of a mail is kept beside the one on file.
+const KEEP_MAILS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Ends what is over, closes the connections of what is held back, writes last-seen times, and
 /// forgets what the stores no longer need. Called every few seconds.
@@ -24,5 +35,7 @@ pub async fn sweep(services: &Services) -> Result<(), Unavailable> {
     let idle_before = now - policies.session.idle;
     let created_before = policies.session.absolute.map(|life| now - life);
     services.sessions.purge(idle_before, created_before).await?;
-    services.attempts.purge(&policies.lockout, now).await
+    services.attempts.purge(&policies.lockout, now).await?;
+    services.codes.purge(now - KEEP_CODES).await?;
+    services.outbox.purge(now - KEEP_MAILS).await
 }

@@ -17,16 +17,10 @@ pub enum Created {
 }
 
 /// One change of an account. Each is atomic; those marked *epoch* advance [`Account::epoch`],
-/// which ends the account's sessions.
+/// which ends the account's sessions. A new portal password is a
+/// [`CredentialChange`](super::CredentialChange).
 #[derive(Debug, Clone)]
 pub enum AccountChange {
-    /// A portal password (PHC string); the one before is kept as `previous_password`. *epoch*
-    Password {
-        /// Its hash, as a PHC string.
-        phc: String,
-        /// When it was set.
-        at: Timestamp,
-    },
     /// The same password under new hash parameters: not a change for the user.
     Rehash {
         /// The new hash, as a PHC string.
@@ -96,8 +90,9 @@ pub trait AccountStore: Send + Sync {
     ) -> Result<Created, Unavailable>;
 
     /// Applies one change; the account as it is afterwards, `None` if there is none. With
-    /// `expected_epoch` the change happens only if the epoch still is that one, so that of two
-    /// concurrent password changes one loses (`None`).
+    /// `expected_epoch` the change happens only if the epoch still is that one (else `None`), so
+    /// that what was asked for before a new password, or before the account was switched off, does
+    /// nothing after it.
     async fn change(
         &self,
         id: AccountId,

@@ -56,6 +56,14 @@ pub struct CredentialChange {
     pub mails: Vec<NewMail>,
 }
 
+impl CredentialChange {
+    /// One that changes nothing yet.
+    pub fn of(account: AccountId) -> Self {
+        let (password, pin) = (None, None);
+        Self { account, password, pin, journal: JournalStep::Leave, mails: Vec::new() }
+    }
+}
+
 /// Answer to beginning a write-back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begun {
@@ -71,8 +79,10 @@ pub enum Begun {
 /// cut once it was answered.
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
-    /// Makes a change. `None`, and nothing happened, if the password was overtaken, the account is
-    /// gone or switched off, or the journal row is not held by `holder`.
+    /// Makes a change. `None`, and nothing happened, if the account is gone, the journal row is not
+    /// held by `holder`, or a password is to be set that was overtaken, or whose account is
+    /// switched off. Without a password also a write-back of an account that was switched off
+    /// comes to its end.
     async fn commit(&self, change: CredentialChange) -> Result<Option<Account>, Unavailable>;
 
     /// Writes a journal row in stage `Writing`, if the account is still at `entry.epoch`.
@@ -95,10 +105,11 @@ pub trait CredentialStore: Send + Sync {
     ) -> Result<Option<JournalEntry>, Unavailable>;
 
     /// Accounts with a row to look at: whose `next_attempt_at` has come, or in stage `Writing` with
-    /// another holder than `holder` (its process died).
+    /// another holder than `holder` (its process died). Longest due first.
     async fn due(&self, holder: Uuid, now: Timestamp) -> Result<Vec<AccountId>, Unavailable>;
 
-    /// The attempt came to no end: counts it and says when the next is due.
+    /// The attempt came to no end: counts it, says when the next is due, and lets go of the row.
+    /// Nothing happens if `holder` does not hold it.
     async fn postpone(
         &self,
         account: AccountId,

@@ -35,15 +35,12 @@ async fn a_login_name_is_given_once(world: World) {
 async fn changes_move_the_epoch_where_they_must(world: World) {
     let id = world.account("1001@abc.example").await.id;
     let change = |change| world.accounts.change(id, change, None);
-    let password = |phc: &str| AccountChange::Password { phc: phc.to_owned(), at: world.now() };
-
-    let first = change(password("one")).await.unwrap().unwrap();
-    assert_eq!((first.epoch, first.previous_password.is_none()), (1, true));
+    let none = change(AccountChange::Rehash { phc: "of no password".into() }).await.unwrap();
+    assert_eq!(none.unwrap().password, None);
+    let first = world.set_password(id, "one").await;
     world.pass(60);
-    let second = change(password("two")).await.unwrap().unwrap();
-    assert_eq!((second.epoch, second.state()), (2, AccountState::Password));
-    assert_eq!(second.previous_password, first.password);
-    assert_eq!(second.password.as_ref().unwrap().set_at, world.now());
+    let second = world.set_password(id, "two").await;
+    world.pass(60);
 
     let rehashed =
         change(AccountChange::Rehash { phc: "two again".into() }).await.unwrap().unwrap();
@@ -79,22 +76,38 @@ async fn changes_move_the_epoch_where_they_must(world: World) {
 
     let stored = world.accounts.by_id(id).await.unwrap().unwrap();
     assert_eq!((stored.name.as_str(), stored.epoch), ("N", 3));
-    assert_eq!(world.accounts.change(fresh_id(), password("x"), None).await.unwrap(), None);
+    let unknown = world.accounts.change(fresh_id(), AccountChange::Disabled(true), None).await;
+    assert_eq!(unknown.unwrap(), None);
 }
 
-/// R-B4, R-C8: of twenty concurrent password changes that expect the same epoch one wins.
+/// What was asked for before the credential changed does nothing after it.
+async fn a_change_of_an_older_epoch_does_nothing(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let after = world.set_password(account.id, "one").await;
+    let email = || AccountChange::Details {
+        email: Some(Some("late@example.com".into())),
+        name: None,
+        role: None,
+    };
+    let late = world.accounts.change(account.id, email(), Some(account.epoch)).await.unwrap();
+    assert_eq!(late, None);
+    assert_eq!(world.accounts.by_id(account.id).await.unwrap().as_ref(), Some(&after));
+    let in_time = world.accounts.change(account.id, email(), Some(after.epoch)).await.unwrap();
+    assert_eq!(in_time.unwrap().email.as_deref(), Some("late@example.com"));
+}
+
+/// Security: of twenty concurrent changes that end sessions and expect the same epoch one happens.
 async fn of_concurrent_changes_one_wins(world: World) {
     let account = world.account("1001@abc.example").await;
-    let changes = (0..20).map(|number| {
+    let changes = (0..20).map(|_| {
         let accounts = world.accounts.clone();
-        let change = AccountChange::Password { phc: number.to_string(), at: world.now() };
+        let change = AccountChange::Disabled(true);
         tokio::spawn(async move { accounts.change(account.id, change, Some(0)).await.unwrap() })
     });
     let outcomes = futures::future::join_all(changes).await;
-    let winners: Vec<_> = outcomes.into_iter().filter_map(Result::unwrap).collect();
-    assert_eq!(winners.len(), 1);
+    assert_eq!(outcomes.into_iter().filter_map(Result::unwrap).count(), 1);
     let stored = world.accounts.by_id(account.id).await.unwrap().unwrap();
-    assert_eq!((stored.epoch, stored.password), (1, winners[0].password.clone()));
+    assert_eq!((stored.epoch, stored.disabled), (1, true));
 }
 
 /// R-E1: listing goes page by page, by tenant and number, every account once.
@@ -274,17 +287,12 @@ async fn accounts_are_counted_by_state(world: World) {
     for name in ["1@a.example", "2@a.example", "3@a.example", "1@b.example"] {
         world.account(name).await;
     }
-    let set = |name: &str, change| {
-        let (accounts, login) = (world.accounts.clone(), login(name));
-        async move {
-            let id = accounts.find(&login).await.unwrap().unwrap().id;
-            accounts.change(id, change, None).await.unwrap();
-        }
-    };
-    let password = || AccountChange::Password { phc: "p".into(), at: world.now() };
-    set("1@a.example", password()).await;
-    set("2@a.example", password()).await;
-    set("2@a.example", AccountChange::Disabled(true)).await;
+    for name in ["1@a.example", "2@a.example"] {
+        let id = world.accounts.find(&login(name)).await.unwrap().unwrap().id;
+        world.set_password(id, "p").await;
+    }
+    let second = world.accounts.find(&login("2@a.example")).await.unwrap().unwrap();
+    world.accounts.change(second.id, AccountChange::Disabled(true), None).await.unwrap();
     let mut counts = world.accounts.count().await.unwrap();
     counts.sort_by_key(|(tenant, state, _)| (tenant.clone(), format!("{state:?}")));
     let of = |tenant: &str, state, count| (tenant.to_owned(), state, count);
@@ -306,6 +314,7 @@ mod sqlite {
     run_against!(World::sqlite:
         a_login_name_is_given_once,
         changes_move_the_epoch_where_they_must,
+        a_change_of_an_older_epoch_does_nothing,
         of_concurrent_changes_one_wins,
         a_listing_has_every_account_once_in_order,
         a_search_takes_the_text_literally,

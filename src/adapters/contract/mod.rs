@@ -3,11 +3,15 @@
 
 mod accounts;
 mod attempts;
+mod codes;
+mod credentials;
 mod hasher;
 mod outage;
+mod outbox;
 mod session_cache;
 mod sessions;
 mod vault;
+mod write_backs;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,12 +23,19 @@ use super::clock::MovableClock;
 use super::key_ring::KeyRing;
 use super::random::OsRandom;
 use super::session_cache::CachedSessions;
-use super::sqlite::{Database, SqliteAccounts, SqliteAttempts, SqliteSessions};
+use super::sqlite::{
+    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteOutbox,
+    SqliteSessions,
+};
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::jar::Jar;
 use crate::domain::login_name::LoginName;
+use crate::domain::mail::{MailId, MailKind, NewMail};
 use crate::domain::session::{ObtainedWith, Progress, SessionRecord, SessionToken};
-use crate::ports::{AccountStore, Clock, Created, Random};
+use crate::ports::{
+    AccountStore, AttemptStore, Clock, Created, CredentialChange, CredentialStore, NewPassword,
+    Random,
+};
 
 /// Runs behaviours of a suite as tests, each in a world of its own.
 macro_rules! run_against {
@@ -45,6 +56,9 @@ struct World {
     clock: Arc<MovableClock>,
     database: Database,
     accounts: SqliteAccounts,
+    credentials: SqliteCredentials,
+    codes: SqliteCodes,
+    outbox: SqliteOutbox,
     attempts: SqliteAttempts,
     sessions: Arc<CachedSessions>,
 }
@@ -81,6 +95,9 @@ impl World {
             place,
             clock,
             accounts: SqliteAccounts::new(database.clone()),
+            credentials: SqliteCredentials::new(database.clone()),
+            codes: SqliteCodes::new(database.clone()),
+            outbox: SqliteOutbox::new(database.clone()),
             attempts: SqliteAttempts::new(database.clone()),
             sessions: Arc::new(CachedSessions::new(durable, 1000)),
             database,
@@ -105,6 +122,38 @@ impl World {
             Created::New(account) => account,
             Created::Exists(_) => panic!("{name} was there before"),
         }
+    }
+
+    /// A change to a new portal password that the user asks for now.
+    async fn new_password(&self, id: AccountId, phc: &str) -> CredentialChange {
+        let epoch = self.accounts.by_id(id).await.unwrap().unwrap().epoch;
+        let new = NewPassword { phc: phc.to_owned(), at: self.now(), expected_epoch: epoch };
+        CredentialChange { password: Some(new), ..CredentialChange::of(id) }
+    }
+
+    /// The account under a new portal password.
+    async fn set_password(&self, id: AccountId, phc: &str) -> Account {
+        let change = self.new_password(id, phc).await;
+        self.credentials.commit(change).await.unwrap().unwrap()
+    }
+
+    /// A mail about `account`, asked for now.
+    fn mail(&self, account: &Account, kind: MailKind) -> NewMail {
+        NewMail {
+            id: MailId(fresh_id().0),
+            kind,
+            account: account.id,
+            epoch: kind.purpose().map(|_| account.epoch),
+            to: "ada@example.com".into(),
+            asked_at: self.now(),
+        }
+    }
+
+    /// Does something durable; whether it was flushed to the disk before it was answered.
+    async fn durably<T>(&self, what: impl Future<Output = T>) -> (T, bool) {
+        self.attempts.unlock("nobody").await.unwrap();
+        assert!(!self.database.last_write_was_durable().await);
+        (what.await, self.database.last_write_was_durable().await)
     }
 
     /// A session of `account` that begins now, not yet stored.

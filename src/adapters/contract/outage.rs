@@ -1,9 +1,13 @@
 //! Decision 9: an outage of the store is an outage, never "no such account" or "no such session".
 
+use super::write_backs::{OURS, entry_of};
 use super::{World, fresh_id, login, new_account, run_against};
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockoutPolicy};
+use crate::domain::mail::{MailKind, MailLimit};
+use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{
-    AccountChange, AccountQuery, AccountStore, AttemptStore, Reserved, SessionStore,
+    AccountChange, AccountQuery, AccountStore, AttemptStore, CodeStore, CredentialChange,
+    CredentialStore, Outbox, Reserved, SessionStore,
 };
 
 async fn every_answer_is_unavailable(world: World) {
@@ -43,6 +47,40 @@ async fn every_answer_is_unavailable(world: World) {
     attempts.locked_until("x", now).await.unwrap_err();
     attempts.unlock("x").await.unwrap_err();
     attempts.purge(&policy, now).await.unwrap_err();
+
+    let credentials = &world.credentials;
+    credentials.commit(CredentialChange::of(id)).await.unwrap_err();
+    credentials.begin(entry_of(&world, &account)).await.unwrap_err();
+    credentials.abandon(id, OURS).await.unwrap_err();
+    credentials.entry(id).await.unwrap_err();
+    credentials.claim(id, OURS, now, now).await.unwrap_err();
+    credentials.due(OURS, now).await.unwrap_err();
+    credentials.postpone(id, OURS, now).await.unwrap_err();
+    credentials.open_write_backs().await.unwrap_err();
+
+    let codes = &world.codes;
+    let code = OneTimeCode([7; 32]);
+    let life = std::time::Duration::from_secs(3600);
+    let issued = IssuedCode::new(&code, Purpose::Reset, &account, "a@b.example", life, now);
+    codes.issue(issued).await.unwrap_err();
+    codes.find(&code.hash()).await.unwrap_err();
+    codes.purge(now).await.unwrap_err();
+
+    let outbox = &world.outbox;
+    let mail = world.mail(&account, MailKind::Reset);
+    let mail_id = mail.id;
+    let limit = MailLimit { most: 3, per: life, again_after: life };
+    outbox.enqueue(mail, limit).await.unwrap_err();
+    outbox.claim(now, life, 10).await.unwrap_err();
+    outbox.sent(mail_id, now).await.unwrap_err();
+    outbox.retry_later(mail_id, "", now, true).await.unwrap_err();
+    outbox.give_up(mail_id, "", now).await.unwrap_err();
+    outbox.drop_mail(mail_id, now).await.unwrap_err();
+    outbox.list(None, None, 10).await.unwrap_err();
+    outbox.by_id(mail_id).await.unwrap_err();
+    outbox.requeue(mail_id, now).await.unwrap_err();
+    outbox.counts().await.unwrap_err();
+    outbox.purge(now).await.unwrap_err();
 
     let sessions = &world.sessions;
     sessions.find(&session_id).await.unwrap_err();

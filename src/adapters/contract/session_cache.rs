@@ -56,8 +56,8 @@ async fn own_writes_are_no_news(world: World) {
     assert_ne!(mark().await, before);
 }
 
-/// Security: disabling an account ends its sessions at once, also where the change was not followed
-/// by ending them.
+/// Security: disabling an account, a new password and deleting end its sessions at once, also where
+/// the change was not followed by ending them.
 async fn an_own_change_counts_without_being_followed_up(world: World) {
     let account = world.account("1001@abc.example").await;
     let other = world.account("1002@abc.example").await;
@@ -68,9 +68,13 @@ async fn an_own_change_counts_without_being_followed_up(world: World) {
     world.sessions.revalidate().await.unwrap();
     assert!(session.has_ended() && !unrelated.has_ended());
     let session = world.sessions.open(world.session_of(&other)).await.unwrap();
-    world.accounts.delete(other.id).await.unwrap();
+    let other = world.set_password(other.id, "p").await;
     world.sessions.revalidate().await.unwrap();
     assert!(session.has_ended() && unrelated.has_ended());
+    let session = world.sessions.open(world.session_of(&other)).await.unwrap();
+    world.accounts.delete(other.id).await.unwrap();
+    world.sessions.revalidate().await.unwrap();
+    assert!(session.has_ended());
 }
 
 /// The first level is bounded. What it lets go of stays one session as long as somebody holds it:
@@ -153,6 +157,29 @@ async fn no_load_outruns_the_end(world: World) {
     }
 }
 
+/// The same where a new password has deleted the rows before the sessions are ended.
+async fn no_load_outruns_a_new_password(world: World) {
+    let mut account = world.account("1001@abc.example").await;
+    for _ in 0..40 {
+        let id = world.sessions.open(world.session_of(&account)).await.unwrap().record().id;
+        let sessions = Arc::new(world.small_cache(100));
+        let finds: Vec<_> = (0..4)
+            .map(|_| {
+                let sessions = Arc::clone(&sessions);
+                tokio::spawn(async move { sessions.find(&id).await.unwrap() })
+            })
+            .collect();
+        account = world.set_password(account.id, "p").await;
+        sessions.end_all(account.id, None).await.unwrap();
+        for find in finds {
+            let found = find.await.unwrap();
+            assert!(found.is_none_or(|session| session.has_ended()));
+        }
+        assert!(sessions.cached(&id).is_none_or(|session| session.has_ended()));
+        assert!(sessions.live().is_empty());
+    }
+}
+
 /// Whoever sends made-up cookies does not make others load their sessions again and again.
 async fn made_up_ids_disturb_nobody(world: World) {
     let account = world.account("1001@abc.example").await;
@@ -177,6 +204,7 @@ mod cached_sqlite {
         a_session_outlives_its_place_in_the_cache,
         a_failed_flush_is_made_up_for,
         no_load_outruns_the_end,
+        no_load_outruns_a_new_password,
         made_up_ids_disturb_nobody,
     );
 }

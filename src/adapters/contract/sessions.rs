@@ -64,7 +64,7 @@ async fn ending_gives_the_jar_back(world: World) {
     assert!(ended.has_ended());
 }
 
-/// R-C8: a password change ends all sessions of the account but the one that made it.
+/// R-C8: all sessions of an account are ended but one, also where a change has ended them all.
 async fn all_but_one_are_ended(world: World) {
     let account = world.account("1001@abc.example").await;
     let other = world.account("1002@abc.example").await;
@@ -74,8 +74,10 @@ async fn all_but_one_are_ended(world: World) {
     }
     let unrelated = world.sessions.open(world.session_of(&other)).await.unwrap();
     let closed: Vec<_> = sessions.iter().map(|session| watch(session)).collect();
-    let change = AccountChange::Password { phc: "p".into(), at: world.now() };
-    world.accounts.change(account.id, change, None).await.unwrap();
+    for disabled in [true, false] {
+        let change = AccountChange::Disabled(disabled);
+        world.accounts.change(account.id, change, None).await.unwrap();
+    }
     let kept = sessions[0].record().id;
     assert_eq!(world.sessions.end_all(account.id, Some(kept)).await.unwrap(), 3);
     let count = |index: usize| closed[index].load(Ordering::SeqCst);
@@ -92,18 +94,37 @@ async fn all_but_one_are_ended(world: World) {
 /// Security: a session of an older epoch is not found, whoever forgot to end it.
 async fn a_new_epoch_ends_sessions(world: World) {
     let account = world.account("1001@abc.example").await;
-    for change in [
-        AccountChange::Password { phc: "p".into(), at: world.now() },
-        AccountChange::Disabled(true),
-    ] {
+    for disable in [false, true] {
         let account = world.accounts.by_id(account.id).await.unwrap().unwrap();
         let session = world.sessions.open(world.session_of(&account)).await.unwrap();
-        world.accounts.change(account.id, change, None).await.unwrap();
+        if disable {
+            let change = AccountChange::Disabled(true);
+            world.accounts.change(account.id, change, None).await.unwrap();
+        } else {
+            world.set_password(account.id, "p").await;
+        }
         assert!(world.sessions.find(&session.record().id).await.unwrap().is_none());
         assert!(session.has_ended());
         assert!(world.sessions.cached(&session.record().id).is_none());
         assert!(world.sessions.of_account(account.id).await.unwrap().is_empty());
     }
+}
+
+/// R-C8: a new password has deleted the sessions already; ending them reaches what is in memory all
+/// the same, before the call returns, and who is loading one meanwhile.
+async fn sessions_without_a_row_are_ended(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let other = world.account("1002@abc.example").await;
+    let session = world.sessions.open(world.session_of(&account)).await.unwrap();
+    let unrelated = world.sessions.open(world.session_of(&other)).await.unwrap();
+    let closed = watch(&session);
+    world.set_password(account.id, "p").await;
+    assert_eq!(world.sessions.count().await.unwrap(), 1);
+    assert_eq!(world.sessions.end_all(account.id, None).await.unwrap(), 1);
+    assert!(session.has_ended() && !unrelated.has_ended());
+    assert_eq!(closed.load(Ordering::SeqCst), 1);
+    assert!(world.sessions.cached(&session.record().id).is_none());
+    assert_eq!(world.sessions.end_all(account.id, None).await.unwrap(), 0);
 }
 
 /// Security: a login that was judged before the account changed opens nothing afterwards.
@@ -243,6 +264,7 @@ mod cached_sqlite {
         ending_gives_the_jar_back,
         all_but_one_are_ended,
         a_new_epoch_ends_sessions,
+        sessions_without_a_row_are_ended,
         a_login_overtaken_by_a_change_opens_nothing,
         a_late_write_never_revives,
         last_seen_is_written_back,

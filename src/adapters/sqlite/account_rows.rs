@@ -1,6 +1,5 @@
 //! How an account is laid out in its row: read, changed, written back.
 
-use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
@@ -91,21 +90,6 @@ pub(super) async fn update(
     .execute(connection)
     .await
     .map_err(unavailable)?;
-    Ok(())
-}
-
-/// A new portal password: the one before is kept, and the epoch moves on. The time is as precise as
-/// it is stored.
-pub(super) fn put_password(
-    account: &mut Account,
-    phc: String,
-    at: Timestamp,
-) -> Result<(), Unavailable> {
-    let set_at = from_micros(to_micros(at))?;
-    if let Some(before) = account.password.replace(StoredPassword { phc, set_at }) {
-        account.previous_password = Some(before);
-    }
-    account.epoch += 1;
     Ok(())
 }
 

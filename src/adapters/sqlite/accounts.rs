@@ -8,8 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::account_rows::{
-    account, account_columns, by_id, extension_order, put_password, put_pin, role_text,
-    search_text, update,
+    account, account_columns, by_id, extension_order, put_pin, role_text, search_text, update,
 };
 use super::{Database, from_micros, to_micros, unavailable, unreadable};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount};
@@ -220,7 +219,6 @@ async fn by_login(
 /// The account after the change, with times as precise as they are stored.
 fn apply(mut account: Account, change: AccountChange) -> Result<Account, Unavailable> {
     match change {
-        AccountChange::Password { phc, at } => put_password(&mut account, phc, at)?,
         AccountChange::Rehash { phc } => {
             if let Some(password) = &mut account.password {
                 password.phc = phc;

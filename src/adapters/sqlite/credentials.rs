@@ -6,12 +6,14 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::account_rows::{account_id, by_id, put_password, put_pin, update};
+use super::account_rows::{account_id, by_id, put_pin, update};
 use super::{Database, from_micros, outbox, to_micros, unavailable, unreadable};
-use crate::domain::account::{Account, AccountId, SealedPin};
+use crate::domain::account::{Account, AccountId, SealedPin, StoredPassword};
 use crate::domain::mail::NewMail;
 use crate::domain::pin_journal::{JournalEntry, Stage};
-use crate::ports::{Begun, CredentialChange, CredentialStore, JournalStep, Unavailable};
+use crate::ports::{
+    Begun, CredentialChange, CredentialStore, JournalStep, NewPassword, Unavailable,
+};
 
 /// Credentials and the journal.
 #[derive(Debug, Clone)]
@@ -41,9 +43,8 @@ impl CredentialStore for SqliteCredentials {
     async fn commit(&self, change: CredentialChange) -> Result<Option<Account>, Unavailable> {
         let mut transaction = self.database.write_durably().await?;
         let Some(before) = by_id(&mut transaction, change.account).await? else { return Ok(None) };
-        let overtaken =
-            change.password.as_ref().is_some_and(|new| new.expected_epoch != before.epoch);
-        if before.disabled || overtaken {
+        let overtaken = |new: &NewPassword| before.disabled || new.expected_epoch != before.epoch;
+        if change.password.as_ref().is_some_and(overtaken) {
             return Ok(None);
         }
         if !step(&mut transaction, change.account, change.journal).await? {
@@ -187,6 +188,17 @@ impl CredentialStore for SqliteCredentials {
             .map_err(unavailable)?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
+}
+
+/// A new portal password: the one before is kept, and the epoch moves on. The time is as precise as
+/// it is stored.
+fn put_password(account: &mut Account, phc: String, at: Timestamp) -> Result<(), Unavailable> {
+    let set_at = from_micros(to_micros(at))?;
+    if let Some(before) = account.password.replace(StoredPassword { phc, set_at }) {
+        account.previous_password = Some(before);
+    }
+    account.epoch += 1;
+    Ok(())
 }
 
 /// The journal's part of a change; `false` if the row is not held by who makes it.

@@ -92,6 +92,13 @@ impl Database {
         count.fetch_one(self.readers()).await.unwrap()
     }
 
+    /// Whether the last write was flushed to the disk before it was answered.
+    #[cfg(test)]
+    pub(crate) async fn last_write_was_durable(&self) -> bool {
+        let level = sqlx::query_scalar::<_, i64>("PRAGMA synchronous");
+        level.fetch_one(&self.inner.writer).await.unwrap() == 2
+    }
+
     /// Runs a statement behind the stores' back.
     #[cfg(test)]
     pub(crate) async fn run(&self, statement: &'static str) {

@@ -154,9 +154,10 @@ mod tests {
     use std::io::{Seek, SeekFrom, Write};
 
     use super::*;
-    use crate::domain::account::{AccountId, NewAccount, Role};
+    use crate::domain::account::{AccountId, NewAccount, Role, SealedPin};
     use crate::domain::login_name::LoginName;
-    use crate::ports::{AccountStore, Created, ImportRow};
+    use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
+    use crate::ports::{AccountStore, CodeStore, Created, ImportRow};
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -244,6 +245,47 @@ mod tests {
         database.close().await;
         let error = Database::open(&path).await.unwrap_err();
         assert!(matches!(error, OpenError::Newer { .. }), "{error}");
+    }
+
+    /// R-G3: the database of an earlier version is brought up to date, and keeps what is in it.
+    #[tokio::test]
+    async fn an_older_database_is_brought_up_to_date() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("passgate.db");
+        let id = AccountId(uuid::Uuid::from_u128(7));
+        let mut older = sqlx::migrate!("migrations/sqlite");
+        older.migrations.to_mut().retain(|step| step.version == 1);
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+        older.run(&pool).await.unwrap();
+        sqlx::query(
+            "INSERT INTO accounts (id, tenant, extension, extension_order, name, role, search,
+                                   pin, epoch, created_at)
+             VALUES (?, 'abc.example', '1001', '00041001:1001', 'Ada', 'user', '', x'00ff', 3, 0)",
+        )
+        .bind(id.0.as_bytes().as_slice())
+        .execute(&pool)
+        .await
+        .unwrap();
+        pool.close().await;
+
+        let database = Database::open(&path).await.unwrap();
+        let accounts = super::super::SqliteAccounts::new(database.clone());
+        let kept = accounts.by_id(id).await.unwrap().unwrap();
+        assert_eq!((kept.name.as_str(), kept.epoch), ("Ada", 3));
+        assert_eq!(kept.pin, Some(SealedPin(vec![0, 255])));
+        // What the later steps brought works for it.
+        let codes = super::super::SqliteCodes::new(database.clone());
+        let code = OneTimeCode([7; 32]);
+        let (now, hour) = (jiff::Timestamp::UNIX_EPOCH, Duration::from_secs(3600));
+        let issued = IssuedCode::new(&code, Purpose::Reset, &kept, "ada@example.com", hour, now);
+        codes.issue(issued.clone()).await.unwrap();
+        assert_eq!(codes.find(&code.hash()).await.unwrap(), Some(issued));
+        let steps: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&database.inner.writer)
+            .await
+            .unwrap();
+        assert_eq!(steps, MIGRATIONS.iter().map(|step| step.version).max().unwrap());
     }
 
     /// Pingora gives each service a runtime of its own: one database serves them all, also after

@@ -11,7 +11,7 @@ use crate::domain::lockout::{AttemptOutcome, AttemptSubject};
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::flows::Services;
-use crate::ports::{AccountChange, Created, Reserved, Unavailable};
+use crate::ports::{Created, CredentialChange, NewPassword, Reserved, Unavailable};
 
 /// Makes the accounts of everybody whom Passgate is to know already.
 pub(super) async fn seed(services: Arc<Services>) -> Result<(), StartError> {
@@ -39,11 +39,14 @@ async fn make(services: &Services, person: &SamplePerson) -> Result<(), Unavaila
     if let Some(password) = person.password() {
         let phc =
             services.hasher.hash(&Secret::new(password)).await.map_err(|error| wrong(&error))?;
-        let change = AccountChange::Password { phc, at: now };
-        services.accounts.change(account.id, change, None).await?;
         // As after a first login with the PIN: it is replayed to the PBX from here.
         let sealed = services.vault.seal(&format!("pin:{}", account.id), person.pin.as_bytes());
-        services.accounts.change(account.id, AccountChange::Pin(SealedPin(sealed)), None).await?;
+        let change = CredentialChange {
+            password: Some(NewPassword { phc, at: now, expected_epoch: account.epoch }),
+            pin: Some(SealedPin(sealed)),
+            ..CredentialChange::of(account.id)
+        };
+        services.credentials.commit(change).await?;
     }
     if person.state == SampleState::Locked {
         lock(services, &account.login).await?;

@@ -12,7 +12,9 @@ use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, Progress, Standing};
 use crate::flows::login::{LoginAttempt, LoginOutcome, log_in};
 use crate::flows::{Outage, Services, challenge};
-use crate::ports::{AccountChange, HashError, PasswordHasher, Verified};
+use crate::ports::{
+    AccountChange, CredentialChange, HashError, NewPassword, PasswordHasher, Verified,
+};
 
 const CLIENT: [u8; 4] = [203, 0, 113, 7];
 
@@ -123,8 +125,11 @@ async fn a_challenge_opens_one_session_and_none_after_its_end() {
 
     let session = challenged().await;
     let phc = world.services.hasher.hash(&Secret::new(PASSWORD)).await.unwrap();
-    let change = AccountChange::Password { phc, at: world.services.clock.now() };
-    world.services.accounts.change(session.record().account, change, None).await.unwrap();
+    let epoch = session.record().epoch;
+    let new = NewPassword { phc, at: world.services.clock.now(), expected_epoch: epoch };
+    let change =
+        CredentialChange { password: Some(new), ..CredentialChange::of(session.record().account) };
+    assert!(world.services.credentials.commit(change).await.unwrap().is_some());
     assert!(!world.answered(&session).await, "the credential has changed");
 }
 

@@ -4,6 +4,7 @@
 
 mod browser;
 mod forms;
+mod housekeeping;
 mod intruders;
 mod journeys;
 mod outages;

@@ -12,7 +12,7 @@ use crate::domain::lockout::{AttemptOutcome, AttemptSubject};
 use crate::domain::login_name::LoginName;
 use crate::domain::pin_journal::{JournalEntry, Stage};
 use crate::domain::session::SessionToken;
-use crate::ports::{AccountChange, Reserved};
+use crate::ports::{CredentialChange, NewPassword, Reserved};
 use crate::web::admin::Access;
 use crate::web::admin::testing::{START, gateway, lockout};
 use crate::web::admin::tokens::hex;
@@ -128,13 +128,13 @@ async fn no_answer_holds_a_hash_or_a_pin() {
     let login = LoginName::parse("1001@acme").unwrap();
     let id = services.accounts.find(&login).await.unwrap().unwrap().id;
     let now = services.clock.now();
-    let set = |phc: &str| AccountChange::Password { phc: phc.into(), at: now };
-    for change in [
-        set("$argon2id$canary-one"),
-        set("$argon2id$canary-two"),
-        AccountChange::Pin(SealedPin(b"canary-pin".to_vec())),
-    ] {
-        services.accounts.change(id, change, None).await.unwrap().unwrap();
+    for (epoch, phc) in [(0, "$argon2id$canary-one"), (1, "$argon2id$canary-two")] {
+        let change = CredentialChange {
+            password: Some(NewPassword { phc: phc.into(), at: now, expected_epoch: epoch }),
+            pin: Some(SealedPin(b"canary-pin".to_vec())),
+            ..CredentialChange::of(id)
+        };
+        services.credentials.commit(change).await.unwrap().unwrap();
     }
     gateway.session("1001@acme").await;
     for path in [

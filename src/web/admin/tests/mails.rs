@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::{MailId, StoredMail};
-use crate::ports::AccountChange;
+use crate::ports::{CredentialChange, NewPassword};
 use crate::web::admin::testing::{Gateway, START, gateway};
 
 /// An account with an address on file.
@@ -33,8 +33,11 @@ async fn give_up(gateway: &Gateway, id: MailId) {
 async fn set_password(gateway: &Gateway, login: &str) {
     let services = &gateway.state.services;
     let account = services.accounts.find(&LoginName::parse(login).unwrap()).await.unwrap();
-    let set = AccountChange::Password { phc: "$argon2id$x".into(), at: services.clock.now() };
-    services.accounts.change(account.unwrap().id, set, None).await.unwrap().unwrap();
+    let (id, epoch) = account.map(|account| (account.id, account.epoch)).unwrap();
+    let (phc, at) = ("$argon2id$x".into(), services.clock.now());
+    let new = NewPassword { phc, at, expected_epoch: epoch };
+    let change = CredentialChange { password: Some(new), ..CredentialChange::of(id) };
+    services.credentials.commit(change).await.unwrap().unwrap();
 }
 
 fn without_mail(gateway: &mut Gateway) {

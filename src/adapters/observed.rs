@@ -6,10 +6,11 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use crate::domain::jar::Jar;
+use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::ports::{
-    AuditLog, Mail, MailTransport, Portal, PortalAnswer, PortalLogin, SecurityEvent, SendError,
-    Unavailable,
+    AuditLog, Mail, MailTransport, OwnSession, PinWriting, PinWritten, Portal, PortalAnswer,
+    PortalLogin, SecurityEvent, SendError, Subscribers, Unavailable,
 };
 use crate::telemetry::Metrics;
 
@@ -89,6 +90,55 @@ impl MailTransport for ObservedTransport {
     }
 
     async fn ping(&self) -> Result<(), SendError> {
+        self.inner.ping().await
+    }
+}
+
+/// Counts PINs that were to be written (`pin_writebacks_total`).
+pub struct ObservedSubscribers {
+    inner: Arc<dyn Subscribers>,
+    metrics: Arc<Metrics>,
+}
+
+impl ObservedSubscribers {
+    /// Puts the meter around `inner`.
+    pub fn new(inner: Arc<dyn Subscribers>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, metrics }
+    }
+}
+
+#[async_trait]
+impl Subscribers for ObservedSubscribers {
+    fn writing(&self) -> PinWriting {
+        self.inner.writing()
+    }
+
+    fn reading(&self) -> bool {
+        self.inner.reading()
+    }
+
+    async fn write_pin(
+        &self,
+        login: &LoginName,
+        pin: &Secret,
+        own: Option<OwnSession<'_>>,
+    ) -> PinWritten {
+        let written = self.inner.write_pin(login, pin, own).await;
+        self.metrics.pin_written_back(match &written {
+            PinWritten::Done => "done",
+            PinWritten::Later => "later",
+            PinWritten::Refused { .. } => "refused",
+            PinWritten::NotAsked(_) => "not_asked",
+            PinWritten::Unclear(_) => "unclear",
+        });
+        written
+    }
+
+    async fn read_pin(&self, login: &LoginName) -> Result<Option<Secret>, Unavailable> {
+        self.inner.read_pin(login).await
+    }
+
+    async fn ping(&self) -> Result<(), Unavailable> {
         self.inner.ping().await
     }
 }

@@ -11,7 +11,7 @@ use super::{MailInstead, StartError, post_office};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
 use crate::adapters::key_ring::{KeyRing, KeyState};
-use crate::adapters::observed::{ObservedAudit, ObservedPortal};
+use crate::adapters::observed::{ObservedAudit, ObservedPortal, ObservedSubscribers};
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
@@ -27,8 +27,8 @@ use crate::gateway::rewrite::OwnNames;
 use crate::gateway::security_headers::SecurityHeaders;
 use crate::gateway::tls::{CertStore, CertificateFiles, development_certificate};
 use crate::gateway::upstreams::{UpstreamLimits, UpstreamServer, Upstreams};
-use crate::portal::{HostHeader, LoginDriver, NoSubscribers, UpstreamSettings};
-use crate::ports::{Clock, Random};
+use crate::portal::{AdminAccess, HostHeader, LoginDriver, PbxSubscribers, UpstreamSettings};
+use crate::ports::{Clock, PinWriting, Random, Subscribers as _};
 use crate::profile::Profile;
 use crate::telemetry::Metrics;
 use crate::web::admin::{AdminState, AdminTokens, ClockControl, KeyControl, KeyInfo};
@@ -86,6 +86,8 @@ pub(super) async fn assemble(
     let hasher = Arc::new(hasher(config, &metrics, &random)?);
     let driver = LoginDriver::new(Arc::clone(&profile), driver_settings(config)?)
         .map_err(|error| StartError::of("upstream")(&error))?;
+    let subscribers = subscribers(config, Arc::clone(&clock))?;
+    say_what_becomes_of_pins(&subscribers);
     let services = Arc::new(Services {
         accounts: Arc::new(SqliteAccounts::new(database.clone())),
         sessions: sessions.clone(),
@@ -93,7 +95,10 @@ pub(super) async fn assemble(
         codes: Arc::new(SqliteCodes::new(database.clone())),
         outbox: Arc::new(SqliteOutbox::new(database.clone())),
         mail: post_office::open(config, mail, &metrics)?,
-        subscribers: Arc::new(NoSubscribers),
+        subscribers: Arc::new(ObservedSubscribers::new(
+            Arc::new(subscribers),
+            Arc::clone(&metrics),
+        )),
         attempts: Arc::new(SqliteAttempts::new(database.clone())),
         audit: Arc::new(ObservedAudit::new(Arc::new(TracingAudit), Arc::clone(&metrics))),
         hasher: hasher.clone(),
@@ -193,6 +198,42 @@ pub(super) fn driver_settings(config: &Config) -> Result<UpstreamSettings, Start
         connect_timeout: config.upstream.connect_timeout,
         response_timeout: config.upstream.response_timeout,
     })
+}
+
+/// The PBX's records of its users, by the access of `[portal.admin]`.
+pub(super) fn subscribers(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<PbxSubscribers, StartError> {
+    let admin = match config.portal.admin.clone() {
+        config::AdminAccess::None => AdminAccess::None,
+        config::AdminAccess::OAuth { client_id, client_secret, user, password } => {
+            AdminAccess::OAuth { client_id, client_secret, user, password }
+        }
+        config::AdminAccess::Bearer { token } => AdminAccess::Bearer { token },
+        config::AdminAccess::Basic { user, password } => AdminAccess::Basic { user, password },
+    };
+    let profile = Arc::clone(&config.portal.checked_profile);
+    PbxSubscribers::new(profile, driver_settings(config)?, admin, clock)
+        .map_err(|error| StartError::of("portal.admin")(&error))
+}
+
+/// What will happen to PINs is not to be found out on the day of force.
+fn say_what_becomes_of_pins(subscribers: &PbxSubscribers) {
+    let writing = match subscribers.writing() {
+        PinWriting::Admin => "a new voicemail PIN is written with the access of [portal.admin]",
+        PinWriting::OwnSession => "a new voicemail PIN is written with the user's own session",
+        PinWriting::Impossible => {
+            "voicemail PINs cannot be written: at force the present one is only confirmed"
+        }
+    };
+    let reading = match subscribers.reading() {
+        true => "one that was changed elsewhere is read from the PBX",
+        false => {
+            "PINs cannot be read: after a change elsewhere, users are asked for the present one"
+        }
+    };
+    tracing::info!("{writing}; {reading}");
 }
 
 fn upstreams(config: &Config) -> Result<Upstreams, StartError> {

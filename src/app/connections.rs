@@ -7,10 +7,10 @@ use super::{assembly, post_office};
 use crate::adapters::clock::SystemClock;
 use crate::adapters::key_ring::KeyRing;
 use crate::adapters::random::OsRandom;
-use crate::config::{Config, MailConfig};
+use crate::config::{AdminAccess, Config, MailConfig};
 use crate::gateway::tls::{CertStore, CertificateFiles, install_crypto_provider};
 use crate::portal::LoginDriver;
-use crate::ports::{Clock as _, MailTransport as _, Portal as _};
+use crate::ports::{Clock as _, MailTransport as _, Portal as _, Subscribers as _};
 
 /// Something that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub struct Connection {
     pub result: Result<(), String>,
 }
 
-/// Tries the certificates, the key ring (if there is one yet), each PBX server and the mail server.
+/// Tries the certificates, the key ring (if there is one yet), each PBX server, our own access
+/// there, and the mail server.
 pub async fn check_connections(config: &Config) -> Vec<Connection> {
     install_crypto_provider();
     let mut tried = Vec::new();
@@ -42,6 +43,13 @@ pub async fn check_connections(config: &Config) -> Vec<Connection> {
         });
     }
     tried.extend(pbx(config).await);
+    if !matches!(config.portal.admin, AdminAccess::None) {
+        let result = match assembly::subscribers(config, Arc::new(SystemClock)) {
+            Ok(subscribers) => subscribers.ping().await.map_err(|outage| outage.detail),
+            Err(error) => Err(error.to_string()),
+        };
+        tried.push(Connection { name: "access of [portal.admin]".into(), result });
+    }
     if let Some(mail) = &config.mail {
         tried.push(mail_server(config, mail).await);
     }

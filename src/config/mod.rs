@@ -200,6 +200,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     if let Some(portal) = &portal {
         let section = root.section("pages");
         portal::refuse_covering(&section, &pages.prefix, &portal.checked_profile);
+        portal::say_where_pins_go(&root.section("rollout"), portal, &rollout);
     }
     if mail.is_none() {
         mail::say_that_it_is_off(&root.section("mail"), &rollout);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::problems::Place;
+use super::rollout::RolloutConfig;
 use super::section::Section;
 use super::source::closest;
 use super::value::{DAY, MINUTE, Value, Wrong};
@@ -83,7 +84,8 @@ pub enum DirectoryKind {
 }
 
 pub(super) fn read(section: &Section<'_>) -> Option<PortalConfig> {
-    let admin = admin(&section.section("admin"));
+    let admin_section = section.section("admin");
+    let (kind, admin) = admin(&admin_section);
     let directory = directory(&section.section("directory"));
     let profile = section.required("profile", "\"netsapiens\"", Value::filled_text);
     // A name has neither a slash nor an ending; everything else is a file beside ours.
@@ -97,7 +99,56 @@ pub(super) fn read(section: &Section<'_>) -> Option<PortalConfig> {
             (name, checked)
         }
     };
+    refuse_unusable(&admin_section, kind, &checked_profile);
     Some(PortalConfig { profile, checked_profile: Arc::new(checked_profile), admin, directory })
+}
+
+/// An access that the profile has no use for was meant for something.
+fn refuse_unusable(section: &Section<'_>, kind: AdminKind, profile: &Profile) {
+    let subscriber = profile.subscriber();
+    if kind == AdminKind::None {
+        return;
+    }
+    if subscriber.writes().is_empty() && subscriber.reads().is_empty() {
+        let message = format!("the profile \"{}\" knows no use for it", profile.name());
+        let hint = "leave it \"none\", or add [[subscriber.write]] and [[subscriber.read]] to a \
+                    profile of your own";
+        section.problem("kind", &message, Some(hint));
+    } else if kind == AdminKind::OAuth && subscriber.token_path().is_none() {
+        let message =
+            format!("the profile \"{}\" does not say where tokens are given", profile.name());
+        let hint = "add [subscriber.token] to it, or use \"bearer\" or \"basic\"";
+        section.problem("kind", &message, Some(hint));
+    }
+}
+
+/// Nobody should learn on the day of force that a new PIN goes nowhere.
+pub(super) fn say_where_pins_go(
+    section: &Section<'_>,
+    portal: &PortalConfig,
+    rollout: &RolloutConfig,
+) {
+    let mut rules = rollout.tenants.values().chain([&rollout.everyone]);
+    if portal.writes_pins() || !rules.any(|rules| rules.redeclare_pin) {
+        return;
+    }
+    let hint = if portal.checked_profile.subscriber().writes().is_empty() {
+        "add [subscriber] to a profile of your own, or set redeclare_pin = false"
+    } else {
+        "give Passgate an access in [portal.admin], or set redeclare_pin = false"
+    };
+    let message =
+        "PINs cannot be written to this portal: at force the present one is only confirmed";
+    section.warn("redeclare_pin", message, Some(hint));
+}
+
+impl PortalConfig {
+    /// Whether a new voicemail PIN can be written to the PBX, by whichever way.
+    fn writes_pins(&self) -> bool {
+        let subscriber = self.checked_profile.subscriber();
+        let with_access = !matches!(self.admin, AdminAccess::None);
+        subscriber.own_page().is_some() || (with_access && !subscriber.writes().is_empty())
+    }
 }
 
 /// A prefix that covers one of these would take the portal's own pages away.
@@ -150,7 +201,7 @@ enum AdminKind {
     Basic,
 }
 
-fn admin(section: &Section<'_>) -> AdminAccess {
+fn admin(section: &Section<'_>) -> (AdminKind, AdminAccess) {
     let kinds = [
         ("none", AdminKind::None),
         ("oauth", AdminKind::OAuth),
@@ -167,9 +218,6 @@ fn admin(section: &Section<'_>) -> AdminAccess {
         password: section.secret("password", "password_file"),
         token: section.secret("token", "token_file"),
     };
-    if kind != AdminKind::None {
-        section.unavailable("kind", "only \"none\"");
-    }
     let access = match kind {
         AdminKind::None => Some(AdminAccess::None),
         AdminKind::OAuth => fields.oauth(),
@@ -177,7 +225,7 @@ fn admin(section: &Section<'_>) -> AdminAccess {
         AdminKind::Basic => fields.basic(),
     };
     fields.refuse_left_over();
-    access.unwrap_or(AdminAccess::None)
+    (kind, access.unwrap_or(AdminAccess::None))
 }
 
 struct AdminFields<'a> {
@@ -266,7 +314,8 @@ fn directory_kind(value: Value<'_>) -> Result<DirectoryKind, Wrong> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problems};
+    use super::super::testing::{config, problems, warnings};
+    use super::AdminAccess;
     use crate::profile::Profile;
 
     #[test]
@@ -312,11 +361,86 @@ mod tests {
     #[test]
     fn credentials_must_belong_to_the_kind() {
         let problems = problems("[portal.admin]\nkind = \"bearer\"\npassword = \"canary\"\n");
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].contains(":1: portal.admin.token: is missing for kind = \"bearer\""));
-        assert!(problems[1].contains(":2: portal.admin.kind: not available in this version"));
-        assert!(problems[2].contains(":3: portal.admin.password: is not used"), "{problems:?}");
+        assert!(problems[1].contains(":3: portal.admin.password: is not used"), "{problems:?}");
         assert!(!problems.concat().contains("canary"));
+    }
+
+    /// R-B4: Passgate's own access to the PBX, of each kind.
+    #[test]
+    fn accesses_of_each_kind() {
+        let oauth = "[portal.admin]\nkind = \"oauth\"\nclient_id = \"app\"\n\
+                     client_secret = \"canary\"\nuser = \"9001\"\npassword = \"canary\"\n";
+        let oauth = config(oauth).portal.admin;
+        assert!(matches!(&oauth, AdminAccess::OAuth { user, .. } if user == "9001"), "{oauth:?}");
+        assert!(!format!("{oauth:?}").contains("canary"));
+        let basic = "[portal.admin]\nkind = \"basic\"\nuser = \"9001\"\npassword = \"x\"\n";
+        assert!(matches!(config(basic).portal.admin, AdminAccess::Basic { .. }));
+        let bearer = "[portal.admin]\nkind = \"bearer\"\ntoken = \"x\"\n";
+        assert!(matches!(config(bearer).portal.admin, AdminAccess::Bearer { .. }));
+    }
+
+    /// An access that the profile knows no use for is not passed over in silence.
+    #[test]
+    fn an_access_needs_a_profile_that_uses_it() {
+        let bearer = "[portal.admin]\nkind = \"bearer\"\ntoken = \"x\"\n";
+        let fusion = problems(&format!("[portal]\nprofile = \"fusionpbx\"\n{bearer}"));
+        assert_eq!(fusion.len(), 1, "{fusion:?}");
+        assert!(
+            fusion[0].contains(":4: portal.admin.kind: the profile \"fusionpbx\" knows no use")
+        );
+        assert!(fusion[0].contains("hint: leave it \"none\""), "{fusion:?}");
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("own.toml");
+        let profile = Profile::builtin("netsapiens").unwrap();
+        std::fs::write(
+            &file,
+            profile
+                .replace("[subscriber.token]", "#")
+                .replace("path = \"/ns-api/oauth2/token\"", "#"),
+        )
+        .unwrap();
+        let without_token = problems(&format!(
+            "[portal]\nprofile = \"{}\"\n[portal.admin]\nkind = \"oauth\"\nclient_id = \"a\"\n\
+             client_secret = \"b\"\nuser = \"c\"\npassword = \"d\"\n",
+            file.display()
+        ));
+        assert_eq!(without_token.len(), 1, "{without_token:?}");
+        assert!(
+            without_token[0]
+                .contains("does not say where tokens are given\n  hint: add [subscriber.token]")
+        );
+    }
+
+    /// R-A3: what "redeclare" can mean on this PBX is said before the day of force.
+    #[test]
+    fn a_pin_that_goes_nowhere_is_warned_about() {
+        let warned = |text: &str| {
+            let told = warnings(text).into_iter();
+            told.filter(|told| told.contains("PINs cannot be written")).collect::<Vec<_>>().concat()
+        };
+        let fusion = "[portal]\nprofile = \"fusionpbx\"\n[rollout]\n";
+        let said = warned(&format!("{fusion}redeclare_pin = true\n"));
+        assert!(said.contains(":4: rollout.redeclare_pin: PINs cannot be written"), "{said}");
+        assert!(said.contains("hint: add [subscriber] to a profile of your own"), "{said}");
+        assert!(!warned(fusion).is_empty());
+        assert_eq!(warned(&format!("{fusion}redeclare_pin = false\n")), "");
+        let one = "redeclare_pin = false\n[rollout.tenants.acme]\nredeclare_pin = true\n";
+        assert!(!warned(&format!("{fusion}{one}")).is_empty());
+        // With the user's own session.
+        assert_eq!(warned(""), "");
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("own.toml");
+        let api_only = Profile::builtin("netsapiens").unwrap();
+        let api_only = api_only.split("[subscriber.own_page]").next().unwrap();
+        std::fs::write(&file, api_only).unwrap();
+        let own = format!("[portal]\nprofile = \"{}\"\n", file.display());
+        assert!(warned(&own).contains("hint: give Passgate an access in [portal.admin]"));
+        let access = "[portal.admin]\nkind = \"bearer\"\ntoken = \"x\"\n";
+        assert_eq!(warned(&format!("{own}{access}")), "");
     }
 
     #[test]

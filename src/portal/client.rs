@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
@@ -27,12 +27,25 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
+/// Why there is no answer.
+#[derive(Debug, Clone)]
+pub(super) enum NoAnswer {
+    /// There was no connection: not a byte of the request was sent.
+    NotSent(Unavailable),
+    /// The request was sent, or a part of it; whether it arrived is not known.
+    Lost(Unavailable),
+}
+
 /// The client.
 pub(super) struct Client {
-    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pool: HttpClient,
+    /// Without idle connections: one for each request.
+    fresh: HttpClient,
     /// From the first byte sent to the last byte of the answer that is read.
     exchange_timeout: Duration,
 }
+
+type HttpClient = Pool<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Idle connections are closed before a PBX would: Apache's default is 5 s.
 const IDLE: Duration = Duration::from_secs(4);
@@ -57,36 +70,73 @@ impl Client {
                 .map_err(|error| format!("TLS to the PBX cannot be set up: {error}"))?,
         };
         let connector = builder.https_or_http().enable_http1().wrap_connector(tcp);
-        let pool = Pool::builder(TokioExecutor::new())
+        let mut builder = Pool::builder(TokioExecutor::new());
+        builder
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .set_host(false)
-            .build(connector);
-        Ok(Self { pool, exchange_timeout: connect_timeout + response_timeout })
+            .set_host(false);
+        let pool = builder.build(connector.clone());
+        let fresh =
+            builder.pool_max_idle_per_host(0).retry_canceled_requests(false).build(connector);
+        Ok(Self { pool, fresh, exchange_timeout: connect_timeout + response_timeout })
     }
 
     /// Sends one request. At most `limit` bytes of the body are read, decoded. 5xx is an outage.
     pub(super) async fn send(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         limit: usize,
     ) -> Result<Answer, Unavailable> {
-        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let exchange = async {
-            let response = self.pool.request(request).await.map_err(|error| outage(&error))?;
-            let (head, body) = response.into_parts();
-            if head.status.is_server_error() {
-                return Err(Unavailable::new("pbx", format!("answered {}", head.status)));
+            let response = begin(&self.pool, request).await?;
+            if response.status().is_server_error() {
+                return Err(Unavailable::new("pbx", format!("answered {}", response.status())));
             }
-            let body = read_body(body, limit).await?;
-            let body = decoded(body, &head.headers, limit)?;
-            Ok(Answer { status: head.status, headers: head.headers, body })
+            read(response, limit).await
         };
+        self.in_time(exchange).await
+    }
+
+    /// Sends a request that must not arrive twice, on a connection of its own: one that the server
+    /// closed in the meantime would leave it open whether the request arrived. Every status is an
+    /// answer, 5xx too.
+    pub(super) async fn send_once(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        limit: usize,
+    ) -> Result<Answer, NoAnswer> {
+        let connection = capture_connection(&mut request);
+        let exchange = async { read(begin(&self.fresh, request).await?, limit).await };
+        self.in_time(exchange).await.map_err(|outage| {
+            // Noted just before the request goes onto the connection, never later.
+            let connected = connection.connection_metadata().is_some();
+            if connected { NoAnswer::Lost(outage) } else { NoAnswer::NotSent(outage) }
+        })
+    }
+
+    async fn in_time(
+        &self,
+        exchange: impl Future<Output = Result<Answer, Unavailable>>,
+    ) -> Result<Answer, Unavailable> {
         tokio::time::timeout(self.exchange_timeout, exchange)
             .await
-            .map_err(|_| Unavailable::new("pbx", "no answer in time"))?
+            .unwrap_or_else(|_| Err(Unavailable::new("pbx", "no answer in time")))
     }
+}
+
+async fn begin(
+    client: &HttpClient,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, Unavailable> {
+    request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    client.request(request).await.map_err(|error| outage(&error))
+}
+
+async fn read(response: Response<Incoming>, limit: usize) -> Result<Answer, Unavailable> {
+    let (head, body) = response.into_parts();
+    let body = decoded(read_body(body, limit).await?, &head.headers, limit)?;
+    Ok(Answer { status: head.status, headers: head.headers, body })
 }
 
 fn trusting(

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::domain::login_name::LoginName;
+use crate::portal::HostHeader;
 
 /// What the portal was asked.
 #[derive(Debug, Clone)]

@@ -5,10 +5,13 @@ mod driver;
 mod location;
 mod login_form;
 mod login_request;
+mod page_form;
 mod subscribers;
+mod upstream;
 
-pub use driver::{HostHeader, LoginDriver, UpstreamSettings};
-pub use subscribers::NoSubscribers;
+pub use driver::LoginDriver;
+pub use subscribers::{AdminAccess, NoSubscribers, PbxSubscribers};
+pub use upstream::{HostHeader, UpstreamSettings};
 
 #[cfg(test)]
 #[cfg(feature = "demo")]

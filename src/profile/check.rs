@@ -1,5 +1,7 @@
 //! From the file as written to the checked profile. Everything wrong is found in one go.
 
+mod subscriber;
+
 use std::ops::Range;
 
 use regex::Regex;
@@ -53,6 +55,7 @@ impl Checker<'_> {
         let session = self.session(&raw.session);
         let exposure = self.exposure(&raw);
         let credentials = self.credentials(&raw);
+        let subscriber = self.subscriber(&raw.subscriber);
         let pages = PortalPages {
             home: self.path(&raw.pages.home),
             login_links: self.selector(&raw.pages.login_links),
@@ -70,6 +73,7 @@ impl Checker<'_> {
             exposure,
             credentials,
             pages,
+            subscriber,
         })
     }
 

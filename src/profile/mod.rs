@@ -18,6 +18,7 @@ mod paths;
 mod problems;
 mod raw;
 mod session;
+mod subscriber;
 
 pub use answers::{AnswerKind, AnswerTemplate};
 pub use credentials::CredentialField;
@@ -28,6 +29,7 @@ pub use login_names::LoginNameProblem;
 pub use pages::PortalPages;
 pub use paths::PathSet;
 pub use problems::{ProfileProblem, ProfileProblems};
+pub use subscriber::{ApiCall, Filling, OwnPage, PinRead, PinWrite, Subscriber, WriteJudgement};
 
 use regex::Regex;
 
@@ -44,6 +46,7 @@ pub struct Profile {
     exposure: exposure::Exposure,
     credentials: credentials::Credentials,
     pages: PortalPages,
+    subscriber: Subscriber,
 }
 
 impl Profile {
@@ -208,6 +211,11 @@ impl Profile {
     /// Where in the portal's pages Passgate adds something.
     pub fn pages(&self) -> &PortalPages {
         &self.pages
+    }
+
+    /// How voicemail PINs are read and written in the PBX's own records.
+    pub fn subscriber(&self) -> &Subscriber {
+        &self.subscriber
     }
 
     /// Whether WebSockets may be opened at this path, inside a session and from our own origin.

@@ -1,7 +1,11 @@
 //! The profile file as it is written, before it is checked.
 
+mod subscriber;
+
 use serde::Deserialize;
 use toml::Spanned;
+
+pub(super) use subscriber::{RawOwnPage, RawPinRead, RawPinWrite, RawSubscriber};
 
 use super::exposure::TokenMode;
 
@@ -24,6 +28,8 @@ pub(super) struct RawProfile {
     #[serde(default)]
     pub credentials: RawCredentials,
     pub pages: RawPages,
+    #[serde(default)]
+    pub subscriber: RawSubscriber,
 }
 
 #[derive(Deserialize)]

@@ -39,6 +39,7 @@ pub struct Metrics {
     pin_writebacks_open: Gauge,
     mails: Family<MailLabels, Counter>,
     mail_outbox: Family<StateLabel, Gauge>,
+    pin_writebacks: Family<ResultLabel, Counter>,
     rate_limited: Family<LimitLabel, Counter>,
     rollout_phase: Gauge,
     rollout_accounts: Family<StateLabel, Gauge>,
@@ -130,6 +131,10 @@ impl Metrics {
                 .metric("pin_writebacks_open", "New PINs that the PBX is not known to have yet"),
             mails: add.metric("mails", "Mails by what they are about and what became of them"),
             mail_outbox: add.metric("mail_outbox", "Mails in the outbox by state"),
+            pin_writebacks: add.metric(
+                "pin_writebacks",
+                "New PINs for the PBX, by what it said to them: each write is counted, tries again too",
+            ),
             rate_limited: add.metric("rate_limited", "Requests refused by a rate limit"),
             rollout_phase: add
                 .metric("rollout_phase", "The general phase: 0 quiet, 1 warn, 2 force, 3 reject"),
@@ -232,6 +237,11 @@ impl Metrics {
         }
     }
 
+    /// The PBX was to write a new PIN: `done`, `later`, `refused`, `not_asked` or `unclear`.
+    pub fn pin_written_back(&self, result: &'static str) {
+        self.pin_writebacks.get_or_create(&ResultLabel { result }).inc();
+    }
+
     /// A rate limit refused a request.
     pub fn rate_limited(&self, limit: &'static str) {
         self.rate_limited.get_or_create(&LimitLabel { limit }).inc();
@@ -324,6 +334,7 @@ mod tests {
         metrics.pin_writebacks_open(3);
         metrics.mail("reset", "sent");
         metrics.outbox([("queued", 4)]);
+        metrics.pin_written_back("unclear");
         metrics.rate_limited("public_forms");
         metrics.phase(2);
         metrics.accounts("pin_only", 12);
@@ -352,6 +363,7 @@ mod tests {
             r#"passgate_mails_total{kind="reset",result="sent"} 1"#,
             r#"passgate_mail_outbox{state="queued"} 4"#,
             r#"passgate_mail_outbox{state="dead"} 0"#,
+            r#"passgate_pin_writebacks_total{result="unclear"} 1"#,
             r#"passgate_rate_limited_total{limit="public_forms"} 1"#,
             "passgate_rollout_phase 2",
             r#"passgate_rollout_accounts{state="pin_only"} 12"#,

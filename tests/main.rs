@@ -20,6 +20,8 @@ mod framing;
 mod kill;
 mod lockout;
 mod login;
+mod mail;
+mod mail_server;
 mod notice;
 mod password;
 mod secrets;

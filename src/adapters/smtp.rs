@@ -32,8 +32,6 @@ const CONNECTIONS: usize = 4;
 const IDLE: Duration = Duration::from_secs(20);
 /// Many servers count the mails of a connection and end it in the middle of the next.
 const MAILS_PER_CONNECTION: u32 = 50;
-/// How long the server may take to answer one command.
-const ANSWER: Duration = Duration::from_secs(60);
 /// How long it may take to confirm that an idle connection still works.
 const STILL_THERE: Duration = Duration::from_secs(5);
 
@@ -52,7 +50,12 @@ pub struct SmtpSettings {
     pub login: Option<(String, Secret)>,
     /// The public host name: who we say that we are, and the right side of each `Message-ID`.
     pub own_host: String,
+    /// How long the server may take to answer one command; usually [`ANSWER_WITHIN`].
+    pub answer_within: Duration,
 }
+
+/// Patience for the answer to one command.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// How a connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,7 @@ pub enum Protection {
 pub struct SmtpTransport {
     dialer: Dialer,
     own_host: String,
+    answer_within: Duration,
     parked: Arc<Parked>,
     permits: Semaphore,
 }
@@ -79,10 +83,11 @@ impl SmtpTransport {
     /// # Errors
     /// When the authorities cannot be read.
     pub fn new(settings: SmtpSettings) -> Result<Self, String> {
-        let own_host = settings.own_host.clone();
+        let (own_host, answer_within) = (settings.own_host.clone(), settings.answer_within);
         Ok(Self {
             dialer: Dialer::new(settings)?,
             own_host,
+            answer_within,
             parked: Arc::default(),
             permits: Semaphore::new(CONNECTIONS),
         })
@@ -107,7 +112,7 @@ impl MailTransport for SmtpTransport {
         let message = message::write(mail, &self.own_host).map_err(SendError::Never)?;
         let _permit = self.permits.acquire().await;
         let mut connection = self.connection().await?;
-        match hand_over(&mut connection.smtp, &message).await {
+        match hand_over(&mut connection.smtp, &message, self.answer_within).await {
             Ok(()) => {
                 connection.mails += 1;
                 self.parked.park(connection);
@@ -127,7 +132,11 @@ impl MailTransport for SmtpTransport {
 }
 
 /// One mail, from `MAIL FROM` to the answer to its last line.
-async fn hand_over(smtp: &mut AsyncSmtpConnection, message: &Message) -> Result<(), SendError> {
+async fn hand_over(
+    smtp: &mut AsyncSmtpConnection,
+    message: &Message,
+    patience: Duration,
+) -> Result<(), SendError> {
     let mut parameters = Vec::new();
     if !message.is_ascii() {
         // RFC 6531: an address outside of ASCII can be handed to a server only that knows them.
@@ -139,20 +148,23 @@ async fn hand_over(smtp: &mut AsyncSmtpConnection, message: &Message) -> Result<
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     let sender = commands::Mail::new(Some(message.from.clone()), parameters);
-    step(BEGIN, smtp.command(sender)).await?;
-    step("RCPT TO", smtp.command(commands::Rcpt::new(message.to.clone(), Vec::new()))).await?;
-    step("DATA", smtp.command(commands::Data)).await?;
-    step("the message", smtp.message(&message.bytes)).await
+    let recipient = commands::Rcpt::new(message.to.clone(), Vec::new());
+    step(BEGIN, patience, smtp.command(sender)).await?;
+    step("RCPT TO", patience, smtp.command(recipient)).await?;
+    step("DATA", patience, smtp.command(commands::Data)).await?;
+    step("the message", patience, smtp.message(&message.bytes)).await
 }
 
 const BEGIN: &str = "MAIL FROM";
 
-type SmtpResult<T> = Result<T, lettre::transport::smtp::Error>;
-
-async fn step<T>(what: &str, asked: impl Future<Output = SmtpResult<T>>) -> Result<(), SendError> {
+async fn step<T>(
+    what: &str,
+    patience: Duration,
+    asked: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
+) -> Result<(), SendError> {
     let silence = if what == BEGIN { SendError::Outage } else { SendError::Later };
-    let Ok(answer) = tokio::time::timeout(ANSWER, asked).await else {
-        return Err(silence(format!("no answer to {what} within {} s", ANSWER.as_secs())));
+    let Ok(answer) = tokio::time::timeout(patience, asked).await else {
+        return Err(silence(format!("no answer to {what} within {patience:?}")));
     };
     let Err(error) = answer else { return Ok(()) };
     let why = match error.status() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{MailInstead, StartError};
 use crate::adapters::observed::ObservedTransport;
-use crate::adapters::smtp::{Protection, SmtpSettings, SmtpTransport};
+use crate::adapters::smtp::{ANSWER_WITHIN, Protection, SmtpSettings, SmtpTransport};
 use crate::config::{Config, MailConfig, MailTls};
 use crate::flows::MailOffice;
 use crate::ports::MailTransport;
@@ -48,6 +48,7 @@ pub(super) fn mail_server(config: &Config, mail: &MailConfig) -> Result<SmtpTran
         ca_pem,
         login: mail.login.clone(),
         own_host: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
+        answer_within: ANSWER_WITHIN,
     })
     .map_err(wrong)
 }

@@ -10,6 +10,11 @@ pub struct Certificates {
 
 /// A fresh authority with one certificate for `localhost` and `127.0.0.1`.
 pub fn fresh() -> Certificates {
+    fresh_for(&["localhost", "127.0.0.1"])
+}
+
+/// The same for other names.
+pub fn fresh_for(names: &[&str]) -> Certificates {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -17,7 +22,7 @@ pub fn fresh() -> Certificates {
     let issuer = Issuer::new(authority, authority_key);
 
     let key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     Certificates { authority_pem, certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
 }

@@ -10,6 +10,7 @@ mod pbx;
 mod raw;
 mod scripted;
 pub mod shapes;
+mod smtp;
 mod websocket;
 
 pub use browser::{Browser, Scheme, Screen, THEMES};
@@ -18,6 +19,7 @@ pub use gateway::{Gateway, Settings, passgate};
 pub use pbx::{ABC_COMPANY, PHASES, PORTAL_ADMIN, Pbx, Person, alice, at};
 pub use raw::{Raw, RawAnswer};
 pub use scripted::Scripted;
+pub use smtp::{MailTls, Smtp};
 pub use websocket::Socket;
 
 /// Waits until `condition` holds; far longer than it can take, it fails.

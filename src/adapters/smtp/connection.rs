@@ -23,8 +23,6 @@ use super::{Protection, SmtpSettings, said};
 
 /// To reach the server, for each of its addresses.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For everything from there to the login.
-const GET_READY: Duration = Duration::from_secs(60);
 /// No greeting needs more.
 const LONGEST_REPLY: usize = 8 * 1024;
 
@@ -50,12 +48,13 @@ impl Dialer {
     pub async fn dial(&self) -> Result<AsyncSmtpConnection, String> {
         let SmtpSettings { host, port, .. } = &self.settings;
         let tcp = reach(host.trim_matches(['[', ']']), *port).await?;
-        match tokio::time::timeout(GET_READY, self.get_ready(tcp)).await {
+        // The greeting is an answer, too; what follows until the login takes no longer.
+        let patience = self.settings.answer_within;
+        match tokio::time::timeout(patience, self.get_ready(tcp)).await {
             Ok(ready) => ready,
-            Err(_) => Err(format!(
-                "{host}:{port} was connected, but not ready for a mail within {} s",
-                GET_READY.as_secs()
-            )),
+            Err(_) => {
+                Err(format!("{host}:{port} was not ready to take a mail within {patience:?}"))
+            }
         }
     }
 

@@ -216,6 +216,9 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
         PinField::Confirm => Some(&form.choice.pin),
         PinField::New | PinField::Unasked => stale.then_some(&form.current),
     };
+    if present.is_some_and(Secret::is_empty) {
+        return Ok(SetOutcome::PinMissing);
+    }
     if let Some(present) = present {
         match prove(services, &account, present, form.device.as_deref(), asker).await? {
             Proof::Right => {}

@@ -122,6 +122,7 @@ async fn judge(gateway: &Gateway, pbx: &Pbx, login: &str, number: usize, found: 
     let state = gateway.account(login).await["state"].as_str().unwrap().to_owned();
     let pending = write_back_of(gateway, login).await;
     pbx.0.fail_with(Failure::None);
+    pbx.fail_writes(Failure::None);
     if state == "password" {
         found.was_pending += usize::from(pending);
         let answer = gateway.client().log_in(login, PASSWORD).await;
@@ -147,13 +148,12 @@ async fn judge(gateway: &Gateway, pbx: &Pbx, login: &str, number: usize, found: 
 }
 
 fn answer(pbx: &Pbx, answers: Answers) {
-    let failure = match answers {
+    pbx.fail_writes(match answers {
         Answers::Right | Answers::ThenDown => Failure::Slow(Duration::from_millis(40)),
-        Answers::Late => Failure::None,
-        Answers::Lost => Failure::None,
-        Answers::Refused => Failure::Status(403),
-    };
-    pbx.0.fail_on("/ns-api/v2/domains", failure);
+        Answers::Late => Failure::Later(Duration::from_millis(300)),
+        Answers::Lost => Failure::CarriedOutThenClose,
+        Answers::Refused => Failure::Status(422),
+    });
 }
 
 async fn write_back_of(gateway: &Gateway, login: &str) -> bool {

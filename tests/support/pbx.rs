@@ -1,6 +1,6 @@
 //! The example legacy portal as the tests' PBX, its people, and the dates of its rollout.
 
-use passgate::demo::portal::{LegacyPortal, Options, PortalUser};
+use passgate::demo::portal::{Failure, LegacyPortal, Options, PortalUser};
 use tokio::net::TcpListener;
 
 pub use passgate::demo::portal::ABC_COMPANY;
@@ -80,6 +80,13 @@ impl Pbx {
     /// What reached the PBX as a try to log in: the secrets, and whether they were accepted.
     pub fn tried(&self) -> Vec<(String, bool)> {
         self.0.login_attempts().into_iter().map(|a| (a.secret, a.accepted)).collect()
+    }
+
+    /// Lets every write of a PIN go wrong in this way, by the API and on the portal's own page;
+    /// records can still be read.
+    pub fn fail_writes(&self, failure: Failure) {
+        self.0.fail_on_method("PUT", "/ns-api/v2/domains", failure);
+        self.0.fail_on_method("POST", "/portal/profile", failure);
     }
 
     /// The PIN that opens a person's voicemail now.

@@ -40,10 +40,13 @@ pub(super) fn version_one(call: &Call, caller: &PortalUser) -> Response<Body> {
             let login = value("uid").map(str::to_owned).or_else(from_parts).unwrap_or_default();
             let pin = value("pwd").or_else(|| value("subscriber_pin"));
             match Change::checked(call, caller, &login, pin, value("email")) {
-                Ok(change) => {
-                    change.apply(&call.state);
-                    answer::json(StatusCode::OK, &json!({ "code": 200, "message": "Ok" }))
-                }
+                Ok(change) => match call.update_after {
+                    Some(time) => accepted(call, change, time),
+                    None => {
+                        change.apply(&call.state);
+                        answer::json(StatusCode::OK, &json!({ "code": 200, "message": "Ok" }))
+                    }
+                },
                 Err(refusal) => refusal.answer(),
             }
         }
@@ -80,22 +83,30 @@ pub(super) fn version_two(call: &Call, caller: &PortalUser, resource: &str) -> R
                 Ok(change) => change,
                 Err(refusal) => return refusal.answer(),
             };
-            if value("synchronous") == Some("yes") {
-                change.apply(&call.state);
-                let user = call.state.users.find(&login);
-                return answer::json(StatusCode::OK, &user.as_ref().map(user_v2));
-            }
-            let state = Arc::clone(&call.state);
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = state.stop.cancelled() => {}
-                    () = tokio::time::sleep(REPLICATION) => change.apply(&state),
+            let at_once = value("synchronous") == Some("yes");
+            match call.update_after.or((!at_once).then_some(REPLICATION)) {
+                Some(time) => accepted(call, change, time),
+                None => {
+                    change.apply(&call.state);
+                    let user = call.state.users.find(&login);
+                    answer::json(StatusCode::OK, &user.as_ref().map(user_v2))
                 }
-            });
-            answer::json(StatusCode::ACCEPTED, &json!({ "code": 202, "message": "Accepted" }))
+            }
         }
         _ => problem(StatusCode::NOT_FOUND, "No such resource."),
     }
+}
+
+/// Carries a change out after some time, and says so.
+fn accepted(call: &Call, change: Change, after: Duration) -> Response<Body> {
+    let state = Arc::clone(&call.state);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = state.stop.cancelled() => {}
+            () = tokio::time::sleep(after) => change.apply(&state),
+        }
+    });
+    answer::json(StatusCode::ACCEPTED, &json!({ "code": 202, "message": "Accepted" }))
 }
 
 /// A permitted change of one subscriber.

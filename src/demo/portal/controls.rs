@@ -11,7 +11,7 @@ use serde_json::json;
 use super::fields::Fields;
 use super::{State, answer};
 
-/// What happens to a request instead of its answer.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// Nothing: it is answered.
@@ -24,21 +24,36 @@ pub enum Failure {
     Close,
     /// It is answered as usual after this time.
     Slow(Duration),
+    /// It is carried out, and the connection is closed without an answer.
+    CarriedOutThenClose,
+    /// It is carried out and never answered; the connection stays open.
+    CarriedOutThenHang,
+    /// It is carried out and answered with this status, as by a proxy that lost patience.
+    CarriedOutThen(u16),
+    /// An update of a subscriber is answered with 202 and carried out after this time; other
+    /// requests are answered as usual.
+    Later(Duration),
 }
 
-/// The faults in force, by path prefix.
+/// The faults in force, by path prefix and perhaps method.
 #[derive(Default)]
-pub struct Faults(Mutex<BTreeMap<String, Failure>>);
+pub struct Faults(Mutex<BTreeMap<(String, Option<String>), Failure>>);
 
 impl Faults {
-    pub(super) fn set(&self, prefix: &str, failure: Failure) {
-        self.0.lock().insert(prefix.to_lowercase(), failure);
+    pub(super) fn set(&self, method: Option<&str>, prefix: &str, failure: Failure) {
+        let method = method.map(str::to_uppercase);
+        self.0.lock().insert((prefix.to_lowercase(), method), failure);
     }
 
-    pub(super) fn of(&self, path: &str) -> Failure {
+    /// Of the faults that fit, the one with the longest prefix, and of these the one that names
+    /// the method.
+    pub(super) fn of(&self, method: &str, path: &str) -> Failure {
         let faults = self.0.lock();
-        let of_path = faults.iter().filter(|(prefix, _)| path.starts_with(prefix.as_str()));
-        of_path.max_by_key(|(prefix, _)| prefix.len()).map_or(Failure::None, |(_, fault)| *fault)
+        let fitting = faults.iter().filter(|((prefix, only), _)| {
+            path.starts_with(prefix.as_str()) && only.as_deref().is_none_or(|only| only == method)
+        });
+        let nearest = fitting.max_by_key(|((prefix, only), _)| (prefix.len(), only.is_some()));
+        nearest.map_or(Failure::None, |(_, fault)| *fault)
     }
 
     fn clear(&self) {
@@ -88,19 +103,31 @@ pub(super) async fn respond(state: &State, path: &str, request: Request<Body>) -
             done(state.users.change(value("login"), |user| user.mfa = required))
         }
         ("POST", "/__portal/fail") => {
-            let failure = match value("kind") {
-                "none" => Some(Failure::None),
-                "status" => u16::try_from(fields.number("status", 500)).ok().map(Failure::Status),
-                "hang" => Some(Failure::Hang),
-                "close" => Some(Failure::Close),
-                "slow" => Some(Failure::Slow(Duration::from_millis(fields.number("ms", 2000)))),
-                _ => None,
-            };
+            let failure = failure(&fields);
             if let Some(failure) = failure {
-                state.faults.set(fields.value("path").unwrap_or("/"), failure);
+                let method = fields.value("method").filter(|method| !method.is_empty());
+                state.faults.set(method, fields.value("path").unwrap_or("/"), failure);
             }
             done(failure.is_some())
         }
         _ => answer::plain(StatusCode::NOT_FOUND, "no such control"),
+    }
+}
+
+/// The fault that the parameters `kind`, `status` and `ms` describe.
+fn failure(fields: &Fields) -> Option<Failure> {
+    let status = || u16::try_from(fields.number("status", 500)).ok();
+    let time = || Duration::from_millis(fields.number("ms", 2000));
+    match fields.value("kind")? {
+        "none" => Some(Failure::None),
+        "status" => status().map(Failure::Status),
+        "hang" => Some(Failure::Hang),
+        "close" => Some(Failure::Close),
+        "slow" => Some(Failure::Slow(time())),
+        "carried_out_then_close" => Some(Failure::CarriedOutThenClose),
+        "carried_out_then_hang" => Some(Failure::CarriedOutThenHang),
+        "carried_out_then_status" => status().map(Failure::CarriedOutThen),
+        "later" => Some(Failure::Later(time())),
+        _ => None,
     }
 }

@@ -171,12 +171,17 @@ impl LegacyPortal {
 
     /// Lets every request fail in this way until told otherwise.
     pub fn fail_with(&self, failure: Failure) {
-        self.state.faults.set("/", failure);
+        self.state.faults.set(None, "/", failure);
     }
 
     /// Lets requests whose path begins with `prefix` fail. The longest matching prefix counts.
     pub fn fail_on(&self, prefix: &str, failure: Failure) {
-        self.state.faults.set(prefix, failure);
+        self.state.faults.set(None, prefix, failure);
+    }
+
+    /// The same for one method only, so that reading a record works while writing it fails.
+    pub fn fail_on_method(&self, method: &str, prefix: &str, failure: Failure) {
+        self.state.faults.set(Some(method), prefix, failure);
     }
 
     /// Ends every portal session and API token, as a restart of the PBX would.

@@ -33,6 +33,8 @@ pub(super) struct Call {
     /// Whether the browser has to be told the id.
     pub(super) announce: bool,
     pub(super) note: Note,
+    /// Updates of subscribers are carried out so much later ([`Failure::Later`]).
+    pub(super) update_after: Option<Duration>,
 }
 
 impl Call {
@@ -108,28 +110,33 @@ async fn serve(
     };
     note.body(&body);
     state.record.count_body(body.len());
-    let failed = match state.faults.of(&path) {
-        Failure::None => None,
-        Failure::Status(code) => {
-            let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Some(answer::plain(status, "Warning: mysql_connect(): Too many connections"))
-        }
+    let fault = state.faults.of(parts.method.as_str(), &path);
+    match fault {
         Failure::Hang => std::future::pending().await,
         Failure::Close => return Err(Closed),
-        Failure::Slow(time) => {
-            tokio::time::sleep(time).await;
-            None
-        }
+        Failure::Slow(time) => tokio::time::sleep(time).await,
+        _ => {}
+    }
+    let mut response = match fault {
+        Failure::Status(code) => trouble(code),
+        _ => respond(&state, path, parts, &body, stream, note.clone(), fault).await,
     };
-    let mut response = match failed {
-        Some(response) => response,
-        None => respond(&state, path, parts, &body, stream, note.clone()).await,
-    };
+    match fault {
+        Failure::CarriedOutThenClose => return Err(Closed),
+        Failure::CarriedOutThenHang => std::future::pending().await,
+        Failure::CarriedOutThen(code) => response = trouble(code),
+        _ => {}
+    }
     response
         .headers_mut()
         .insert(header::SERVER, HeaderValue::from_static("Apache/2.4.10 (Debian)"));
     note.add(|request| request.status = Some(response.status().as_u16()));
     Ok(response)
+}
+
+fn trouble(code: u16) -> Response<Body> {
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer::plain(status, "Warning: mysql_connect(): Too many connections")
 }
 
 async fn respond(
@@ -139,6 +146,7 @@ async fn respond(
     body: &Bytes,
     stream: Body,
     note: Note,
+    fault: Failure,
 ) -> Response<Body> {
     if let Some((kind, file)) = render::asset(&path) {
         let mut response =
@@ -162,6 +170,10 @@ async fn respond(
         session,
         announce,
         note,
+        update_after: match fault {
+            Failure::Later(time) => Some(time),
+            _ => None,
+        },
     };
     let user = call.user();
     call.note.add(|request| {

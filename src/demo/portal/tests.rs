@@ -344,3 +344,59 @@ async fn the_api_gives_tokens_and_changes_users() {
     assert_eq!(read[0]["subscriber_pin"], "0815");
     assert_eq!(portal.user("201-wickedsprockets").unwrap().pin, "55443");
 }
+
+/// A write may be carried out although its answer is lost, or later than it is answered; another
+/// method of the same path still works.
+#[tokio::test]
+async fn answers_are_lost_after_the_work_is_done() {
+    let portal = portal(Options { controls: true, ..Options::default() }).await;
+    let url = |path: &str| format!("{}{path}", portal.url());
+    let user = url("/ns-api/v2/domains/abc-company.11111.service/users/1001");
+    let admin = ("9001@11111.service", Some("730194"));
+    let put = |pin: &str| {
+        let change = json!({ "synchronous": "yes", "voicemail-login-pin": pin });
+        client().put(&user).basic_auth(admin.0, admin.1).json(&change)
+    };
+    let fault = |fault: Value| {
+        let request = client().post(url("/__portal/fail")).json(&fault).send();
+        async move { assert_eq!(request.await.unwrap().status(), StatusCode::OK, "{fault}") }
+    };
+    let path = "/ns-api/v2";
+    fault(json!({ "path": path, "method": "put", "kind": "carried_out_then_close" })).await;
+    assert!(put("50001").send().await.is_err());
+    fault(
+        json!({ "path": path, "method": "put", "kind": "carried_out_then_status", "status": 504 }),
+    )
+    .await;
+    assert_eq!(portal.user(ALICE).unwrap().pin, "50001");
+    assert_eq!(put("50002").send().await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(portal.user(ALICE).unwrap().pin, "50002");
+    fault(json!({ "path": path, "method": "put", "kind": "carried_out_then_hang" })).await;
+    let hung = put("50003").timeout(Duration::from_millis(200)).send().await;
+    assert!(hung.unwrap_err().is_timeout());
+    assert_eq!(portal.user(ALICE).unwrap().pin, "50003");
+    fault(json!({ "path": path, "method": "put", "kind": "later", "ms": 100 })).await;
+    assert_eq!(put("50004").send().await.unwrap().status(), StatusCode::ACCEPTED);
+    let update = client().post(url("/ns-api/")).basic_auth(admin.0, admin.1);
+    portal.fail_on_method("POST", "/ns-api", Failure::Later(Duration::from_millis(50)));
+    let form = [("object", "subscriber"), ("action", "update"), ("uid", ALICE), ("pwd", "50005")];
+    assert_eq!(update.form(&form).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    assert_eq!(portal.user(ALICE).unwrap().pin, "50003");
+    for pin in ["50005", "50004"] {
+        while portal.user(ALICE).unwrap().pin != pin {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let read = client().get(&user).basic_auth(admin.0, admin.1).send().await.unwrap();
+    assert_eq!(read.json::<Value>().await.unwrap()["voicemail-login-pin"], "50004");
+    assert_eq!(
+        client()
+            .post(url("/__portal/fail"))
+            .json(&json!({ "kind": "flood" }))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        400
+    );
+}

@@ -9,7 +9,7 @@ use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::SqliteSessions;
 use crate::domain::session::SessionId;
-use crate::ports::{AccountChange, AccountStore, Clock, SessionStore};
+use crate::ports::{AccountChange, AccountStore, Clock, CredentialStore, SessionStore};
 
 impl World {
     /// A first level with room for `capacity` sessions over the same durable level.
@@ -170,7 +170,9 @@ async fn no_load_outruns_a_new_password(world: World) {
             })
             .collect();
         account = world.set_password(account.id, "p").await;
+        let before = sessions.revocations();
         sessions.end_all(account.id, None).await.unwrap();
+        assert!(sessions.revocations() > before, "who is loading one at this moment looks again");
         for find in finds {
             let found = find.await.unwrap();
             assert!(found.is_none_or(|session| session.has_ended()));
@@ -178,6 +180,36 @@ async fn no_load_outruns_a_new_password(world: World) {
         assert!(sessions.cached(&id).is_none_or(|session| session.has_ended()));
         assert!(sessions.live().is_empty());
     }
+}
+
+/// Security: a new password counts for the sessions in memory also where its request was cut off
+/// while it was being written.
+async fn a_change_cut_off_half_way_counts(world: World) {
+    let id = world.account("1001@abc.example").await.id;
+    let mut changed = 0;
+    for patience in 0..200 {
+        let account = world.accounts.by_id(id).await.unwrap().unwrap();
+        let session = world.sessions.open(world.session_of(&account)).await.unwrap();
+        world.sessions.revalidate().await.unwrap();
+        let change = world.new_password(id, "p").await;
+        {
+            let mut commit = std::pin::pin!(world.credentials.commit(change));
+            // The last one is waited for.
+            for _ in 0..if patience == 199 { usize::MAX } else { patience * 10 } {
+                if futures::poll!(commit.as_mut()).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        world.sessions.revalidate().await.unwrap();
+        let after = world.accounts.by_id(id).await.unwrap().unwrap();
+        let moved = after.epoch != account.epoch;
+        assert_eq!(session.has_ended(), moved, "{patience}");
+        changed += u32::from(moved);
+        world.sessions.end_all(id, None).await.unwrap();
+    }
+    assert!((1..200).contains(&changed), "some were cut off in time, others too late: {changed}");
 }
 
 /// Whoever sends made-up cookies does not make others load their sessions again and again.
@@ -205,6 +237,7 @@ mod cached_sqlite {
         a_failed_flush_is_made_up_for,
         no_load_outruns_the_end,
         no_load_outruns_a_new_password,
+        a_change_cut_off_half_way_counts,
         made_up_ids_disturb_nobody,
     );
 }

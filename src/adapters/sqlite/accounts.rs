@@ -96,10 +96,9 @@ impl AccountStore for SqliteAccounts {
             return Ok(Some(before));
         }
         update(&mut transaction, &after).await?;
+        let revoking = (after.epoch != before.epoch).then(|| self.database.revoking(id));
         transaction.commit().await.map_err(unavailable)?;
-        if after.epoch != before.epoch {
-            self.database.note_revoked([id]);
-        }
+        drop(revoking);
         Ok(Some(after))
     }
 
@@ -161,8 +160,9 @@ impl AccountStore for SqliteAccounts {
             .await
             .map_err(unavailable)?
             .rows_affected();
+        let revoking = self.database.revoking(id);
         transaction.commit().await.map_err(unavailable)?;
-        self.database.note_revoked([id]);
+        drop(revoking);
         Ok(deleted > 0)
     }
 

@@ -65,10 +65,9 @@ impl CredentialStore for SqliteCredentials {
             let epoch = mail.epoch.map(|_| after.epoch);
             outbox::insert(&mut transaction, &NewMail { epoch, ..mail }).await?;
         }
+        let revoking = (after.epoch != before.epoch).then(|| self.database.revoking(after.id));
         transaction.commit().await.map_err(unavailable)?;
-        if after.epoch != before.epoch {
-            self.database.note_revoked([after.id]);
-        }
+        drop(revoking);
         Ok(Some(after))
     }
 

@@ -85,6 +85,13 @@ impl Database {
         self.inner.revoked.lock().extend(accounts);
     }
 
+    /// For a change that ends the account's sessions, from before its commit: notes the account
+    /// when the call is over, also where it is cut off while the commit is under way (its request
+    /// went away), which nobody can stop any more. An account noted in vain costs one look.
+    fn revoking(&self, account: AccountId) -> Revoking<'_> {
+        Revoking { database: self, account }
+    }
+
     /// How many counters of failed logins are kept.
     #[cfg(test)]
     pub(crate) async fn counters(&self) -> i64 {
@@ -121,6 +128,18 @@ impl Database {
     async fn write_durably(&self) -> Result<Transaction<'static, Sqlite>, Unavailable> {
         let begin = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
         self.inner.writer.begin_with(begin).await.map_err(unavailable)
+    }
+}
+
+/// See [`Database::revoking`].
+struct Revoking<'a> {
+    database: &'a Database,
+    account: AccountId,
+}
+
+impl Drop for Revoking<'_> {
+    fn drop(&mut self) {
+        self.database.note_revoked([self.account]);
     }
 }
 

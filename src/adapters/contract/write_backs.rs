@@ -165,7 +165,7 @@ async fn a_pending_row_is_tried_again(world: World) {
     let claims = (0..20).map(|number: u128| {
         let (credentials, now) = (world.credentials.clone(), world.now());
         // Workers of this process and of another.
-        let holder = if number % 2 == 0 { OURS } else { THEIRS };
+        let holder = if number.is_multiple_of(2) { OURS } else { THEIRS };
         let id = account.id;
         tokio::spawn(async move { credentials.claim(id, holder, now, until).await.unwrap() })
     });

@@ -15,12 +15,20 @@ use super::{Pages, carried_out};
 use crate::domain::session::Standing;
 use crate::flows::current_pin::{PinForm, PinOutcome, current_pin};
 use crate::web::answers::{ErrorKind, Refusal};
+use crate::web::flash;
 use crate::web::form::Form;
 use crate::web::notice::Message;
 
 pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Response {
     match visit.session() {
-        Some((_, Standing::PinNeeded)) => page(&pages, &visit, StatusCode::OK, None).done(),
+        Some((_, Standing::PinNeeded)) => {
+            // A password may just have been set (by a link), and the PIN be the next step.
+            let left = visit.flash(&pages);
+            let message = left.as_ref().map(|left| visit.shown(&pages, left, ""));
+            page(&pages, &visit, StatusCode::OK, message)
+                .cookies(left.map(|_| flash::remove()))
+                .done()
+        }
         Some((_, standing)) => visit.elsewhere(&pages, standing),
         None => visit.to_login(&pages),
     }

@@ -10,9 +10,10 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use regex::Regex;
 use tower::ServiceExt;
 
-use super::World;
+use super::{World, settings};
 use crate::domain::session::{LiveSession, Standing};
-use crate::web::{Visitor, cookies};
+use crate::web::notice::Notices;
+use crate::web::{Visitor, cookies, flash, next_page};
 
 /// One browser.
 pub(super) struct Browser<'w> {
@@ -66,6 +67,21 @@ impl<'w> Browser<'w> {
 
     pub async fn sign_in(&mut self, login: &str, secret: &str) -> Page {
         self.fill_in("/account/login", &[("login", login), ("password", secret)]).await
+    }
+
+    /// What the next page of the portal would say, and forgets it.
+    pub fn message(&mut self) -> String {
+        let Some(value) = self.cookies.remove(cookies::FLASH) else { return String::new() };
+        let services = &self.world.services;
+        let left = flash::parse(services.vault.as_ref(), &value, services.clock.now()).unwrap();
+        Notices::new(&settings()).message_text(&left.message)
+    }
+
+    /// Remembers a page, as the gateway does that was asked for it.
+    pub fn asks_for(&mut self, path: &str) {
+        let cookie = next_page::remember(path).unwrap();
+        let value = cookie.to_str().unwrap().split(['=', ';']).nth(1).unwrap().to_owned();
+        self.cookies.insert(cookies::NEXT.to_owned(), value);
     }
 
     /// The session of the session cookie, as the gateway finds it.
@@ -165,6 +181,32 @@ impl Page {
         let fields = self.tags("input");
         let found = fields.iter().find(|field| field.get("name").is_some_and(|n| n == name));
         found.unwrap_or_else(|| panic!("no field {name} in {}", self.text)).clone()
+    }
+
+    /// The names of the fields that are seen, from top to bottom.
+    pub fn fields(&self) -> Vec<String> {
+        let seen = |field: &BTreeMap<String, String>| {
+            !field.contains_key("hidden") && field.get("type").is_none_or(|kind| kind != "hidden")
+        };
+        self.tags("input")
+            .into_iter()
+            .filter(seen)
+            .filter_map(|mut field| field.remove("name"))
+            .collect()
+    }
+
+    /// The names of the fields that are marked as wrong.
+    pub fn wrong_fields(&self) -> Vec<String> {
+        let wrong = self.tags("input").into_iter();
+        let wrong = wrong.filter(|field| field.contains_key("aria-invalid"));
+        wrong.filter_map(|mut field| field.remove("name")).collect()
+    }
+
+    /// All words that are seen.
+    pub fn words(&self) -> String {
+        let tags = Regex::new(r"<[^>]*>").unwrap();
+        let plain = tags.replace_all(&self.text, " ");
+        unescape(&plain.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
     /// The text of the first element with this role.

@@ -2,12 +2,18 @@
 //! with the example portal as PBX. Only the gateway's part (finding the session of a cookie) is
 //! done here by hand.
 
+mod asked_for;
 mod browser;
+mod confirm;
+mod desk;
+mod force;
 mod forms;
 mod housekeeping;
 mod intruders;
 mod journeys;
+mod links;
 mod outages;
+mod reject;
 mod surface;
 
 use std::collections::HashMap;
@@ -35,12 +41,12 @@ use crate::domain::lockout::LockoutPolicy;
 use crate::domain::password_policy::PasswordPolicy;
 use crate::domain::rollout::{Rollout, Schedule};
 use crate::domain::session::SessionPolicy;
-use crate::flows::{Policies, Services};
-use crate::portal::NoSubscribers;
+use crate::flows::{MailOffice, Policies, RolloutRules, Services};
 use crate::portal::{HostHeader, LoginDriver, UpstreamSettings};
 use crate::ports::{Clock, Random};
 use crate::profile::Profile;
 use browser::Browser;
+use desk::{Desk, Mailbox};
 
 const ALICE: &str = "1001@abc-company.11111.service";
 const ALICES_PIN: &str = "48271";
@@ -49,9 +55,34 @@ const PASSWORD: &str = "Quiet-Harbour-7-Lamps";
 /// A tenant with password rules of its own.
 const STRICT: &str = "wickedsprockets";
 
+/// What a configuration may say beside the defaults.
+#[derive(Clone, Copy)]
+struct Setup {
+    /// Passgate has an access of its own to the PBX's records (`[portal.admin]`).
+    writes_pins: bool,
+    /// E-mail is on.
+    mail: bool,
+    rules: RolloutRules,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { writes_pins: false, mail: false, rules: Policies::default().rules }
+    }
+}
+
+/// With everything that a rollout needs.
+const EQUIPPED: Setup = Setup {
+    writes_pins: true,
+    mail: true,
+    rules: RolloutRules { redeclare_pin: true, redirect_at_reject: false },
+};
+
 /// A gateway's inside without the proxy around it.
 struct World {
-    portal: LegacyPortal,
+    portal: Arc<LegacyPortal>,
+    desk: Arc<Desk>,
+    mailbox: Arc<Mailbox>,
     clock: Arc<MovableClock>,
     database: Database,
     services: Arc<Services>,
@@ -62,6 +93,10 @@ struct World {
 impl World {
     /// In the warn phase; 14 days later force begins, after 28 days reject.
     async fn new() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    async fn with(setup: Setup) -> Self {
         let place = tempfile::tempdir().unwrap();
         let start: Timestamp = "2018-11-05T12:00:00Z".parse().unwrap();
         let clock = Arc::new(MovableClock::standing_at(start));
@@ -78,7 +113,10 @@ impl World {
         let hasher = Argon2Hasher::new(cheap, 1, 8, Arc::clone(&random), Box::new(|_| {})).unwrap();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let portal = LegacyPortal::start(listener, Options::default()).await;
+        let portal = Arc::new(LegacyPortal::start(listener, Options::default()).await);
+        let desk = Arc::new(Desk::new(Arc::clone(&portal), setup.writes_pins));
+        let mailbox = Arc::new(Mailbox::default());
+        let office = MailOffice { composer: mailbox.clone(), transport: mailbox.clone() };
         let text = Profile::builtin("netsapiens").unwrap();
         let profile = Arc::new(Profile::parse(text, "netsapiens.toml").unwrap());
         let upstream = UpstreamSettings {
@@ -101,8 +139,8 @@ impl World {
             credentials: Arc::new(SqliteCredentials::new(database.clone())),
             codes: Arc::new(SqliteCodes::new(database.clone())),
             outbox: Arc::new(SqliteOutbox::new(database.clone())),
-            mail: None,
-            subscribers: Arc::new(NoSubscribers),
+            mail: setup.mail.then_some(office),
+            subscribers: desk.clone(),
             audit: Arc::new(TracingAudit),
             hasher: Arc::new(hasher),
             vault,
@@ -117,6 +155,7 @@ impl World {
                     refusal_floor: Duration::ZERO,
                     ..Policies::default().lockout
                 },
+                rules: setup.rules,
                 tenant_passwords: HashMap::from([(STRICT.to_owned(), PasswordPolicy::nist())]),
                 ..Policies::default()
             },
@@ -125,7 +164,7 @@ impl World {
             profile.login_name(typed, profile.tenant_of_host(host).as_deref()).ok()
         };
         let router = pages(Arc::clone(&services), settings(), Arc::new(names));
-        Self { portal, clock, database, services, router, _place: place }
+        Self { portal, desk, mailbox, clock, database, services, router, _place: place }
     }
 
     fn pass(&self, days: i64) {
@@ -145,6 +184,14 @@ impl World {
     async fn with_pin(&self) -> Browser<'_> {
         let mut browser = self.browser();
         browser.sign_in(ALICE, ALICES_PIN).await;
+        browser
+    }
+
+    /// A browser whose login with Alice's PIN was held back: the force phase has begun.
+    async fn held(&self) -> Browser<'_> {
+        self.pass(15);
+        let mut browser = self.browser();
+        browser.sign_in(ALICE, ALICES_PIN).await.leads_to("/account/set-password");
         browser
     }
 

@@ -95,6 +95,34 @@ async fn the_page_first_asked_for_is_remembered() {
     assert_eq!(browser.cookie("__Host-passgate-next"), None, "it is remembered once");
 }
 
+/// R-C3, R-A3: so it is over the page on which a password must be set, whenever it was asked for;
+/// credentials in its query are kept nowhere, and who signs out has asked for nothing any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_first_asked_for_is_remembered_in_force() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::with(&pbx, Settings::in_phase("force")).await;
+    let next = "__Host-passgate-next";
+    let browser = gateway.client();
+    browser.get("/portal/calls?page=2").await;
+    let held = browser.log_in(&alice().login, &alice().pin).await;
+    assert_eq!(held.location(), "/account/set-password");
+    browser.get("/portal/contacts?sort=name").await;
+    browser.get("/portal/contacts?data[Login][password]=48271").await;
+    browser.fetch("/portal/home/checkSession").await;
+    browser.get("/.well-known/change-password").await;
+    let saved = set_in_force(&browser, &alice().pin).await;
+    assert_eq!(saved.location(), "/portal/contacts?sort=name", "{}", saved.text());
+    assert_eq!(browser.cookie(next), None);
+
+    let other = gateway.client();
+    let bob = "1002@abc-company.11111.service";
+    other.log_in(bob, "7305").await;
+    other.get("/portal/calls").await;
+    assert!(other.cookie(next).is_some());
+    other.get("/portal/login/logout").await;
+    assert_eq!(other.cookie(next), None);
+}
+
 /// R-A3, R-A4 as far as this release goes: in force a PIN leads to the set-password page and
 /// nowhere else; in reject it is refused and the page says so.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,12 @@
 //! Putting the parts together, in the order in which they depend on each other.
 
+use std::collections::HashMap;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::{MailInstead, StartError, post_office};
@@ -318,6 +320,12 @@ pub(super) fn product(config: &Config) -> String {
     config.brands.first().map_or_else(|| "Passgate".into(), |brand| brand.name.clone())
 }
 
+/// The clocks of tenants that have dates of their own.
+pub(super) fn tenant_time_zones(config: &Config) -> HashMap<String, TimeZone> {
+    let tenants = config.rollout.tenants.iter();
+    tenants.map(|(name, rules)| (name.clone(), rules.time_zone.clone())).collect()
+}
+
 /// The pipeline over the parts.
 pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, StartError> {
     let (profile, services) = (&parts.profile, &parts.services);
@@ -331,6 +339,7 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         support_contact: config.support.contact.clone(),
         default_locale: config.pages.default_locale.clone(),
         time_zone: rules.time_zone.clone(),
+        tenant_time_zones: tenant_time_zones(config),
         affected: rules.affected.clone(),
     };
     let reader = Arc::clone(profile);

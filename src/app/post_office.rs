@@ -54,7 +54,6 @@ pub(super) fn mail_server(config: &Config, mail: &MailConfig) -> Result<SmtpTran
 }
 
 fn letters(config: &Config, from: String) -> LetterSettings {
-    let tenants = config.rollout.tenants.iter();
     LetterSettings {
         public_url: config.server.public_url.as_str().trim_end_matches('/').to_owned(),
         prefix: config.pages.prefix.clone(),
@@ -63,8 +62,6 @@ fn letters(config: &Config, from: String) -> LetterSettings {
         locale: config.pages.default_locale.clone(),
         from,
         time_zone: config.rollout.everyone.time_zone.clone(),
-        tenant_time_zones: tenants
-            .map(|(name, rules)| (name.clone(), rules.time_zone.clone()))
-            .collect(),
+        tenant_time_zones: super::assembly::tenant_time_zones(config),
     }
 }

@@ -91,16 +91,6 @@ impl Letters {
         self.texts.fill("mail.moment", &[("time", &time), ("zone", name)])
     }
 
-    /// How long a link works, in the largest unit that fits.
-    fn duration(&self, life: Duration) -> String {
-        let minutes = (life.as_secs() + 30) / 60;
-        match minutes {
-            m if m >= 48 * 60 && m.is_multiple_of(24 * 60) => self.texts.count("days", m / 24 / 60),
-            m if m > 0 && m.is_multiple_of(60) => self.texts.count("mail.hours", m / 60),
-            m => self.texts.count("minutes", m),
-        }
-    }
-
     fn values(&self, letter: &Letter<'_>) -> Value {
         let (texts, kind) = (&self.texts, letter.kind.name());
         let tenant = letter.account.login.tenant();
@@ -121,7 +111,7 @@ impl Letters {
         };
         let valid = letter.valid_until.map(|until| {
             let life = Duration::try_from(until.duration_since(letter.now)).unwrap_or_default();
-            let values = [("duration", self.duration(life)), ("until", self.moment(until, tenant))];
+            let values = [("duration", texts.span(life)), ("until", self.moment(until, tenant))];
             texts.fill("mail.valid", &values.each_ref().map(|(n, v)| (*n, v.as_str())))
         });
         context! {

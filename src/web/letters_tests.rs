@@ -220,15 +220,3 @@ fn the_zone_of_the_tenant() {
     let text = mail.text.replace('\n', " ");
     assert!(text.contains("13:12 on 3 December 2018 (America/Sao_Paulo)"), "{text}");
 }
-
-#[test]
-fn lives_of_links_in_words() {
-    let letters = letters();
-    let minutes = |count: u64| letters.duration(Duration::from_secs(60 * count));
-    assert_eq!(minutes(1), "1 minute");
-    assert_eq!(minutes(90), "90 minutes");
-    assert_eq!(minutes(60), "1 hour");
-    assert_eq!(minutes(24 * 60), "24 hours");
-    assert_eq!(minutes(72 * 60), "3 days");
-    assert_eq!(letters.duration(Duration::from_millis(3_599_900)), "1 hour");
-}

@@ -21,6 +21,7 @@ mod pages;
 mod tests;
 mod texts;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct PagesSettings {
     pub default_locale: String,
     /// In which dates are shown (`rollout.time_zone`).
     pub time_zone: TimeZone,
+    /// The same of tenants with their own.
+    pub tenant_time_zones: HashMap<String, TimeZone>,
     /// Where the portal password is used (`rollout.affected`), by name.
     pub affected: Vec<String>,
 }

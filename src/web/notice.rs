@@ -36,6 +36,8 @@ pub enum Message {
         to: String,
         /// At this time.
         at: Timestamp,
+        /// To a user of this tenant, whose clock it is.
+        tenant: String,
         /// For so long it works.
         works_for: Duration,
         /// When the user was told so.
@@ -74,11 +76,12 @@ pub enum Message {
 
 impl Message {
     /// What is said to somebody whose PIN came too late (R-A4).
-    pub fn of_rejection(rejection: &Rejection, services: &Services) -> Self {
+    pub fn of_rejection(rejection: &Rejection, tenant: &str, services: &Services) -> Self {
         match rejection {
             Rejection::Mailed { to, at, .. } => Self::Mailed {
                 to: to.clone(),
                 at: *at,
+                tenant: tenant.to_owned(),
                 works_for: services.policies.links.reset,
                 told_at: services.clock.now(),
             },
@@ -190,8 +193,8 @@ impl Look {
             }
             Message::TooLate => return texts.fill("message.too_late", &[("support", support)]),
             Message::NoAddress => return texts.fill("message.no_address", &[("support", support)]),
-            Message::Mailed { to, at, works_for, told_at } => {
-                let at = self.moment(*at, *told_at);
+            Message::Mailed { to, at, tenant, works_for, told_at } => {
+                let at = self.moment(*at, *told_at, tenant);
                 let life = texts.span(*works_for);
                 let values = [("address", to.as_str()), ("at", &at), ("life", &life)];
                 return texts.fill("message.mailed", &values);
@@ -227,9 +230,10 @@ impl Look {
         }
     }
 
-    /// The time of day; with the date, if it is another day than `today`.
-    fn moment(&self, at: Timestamp, today: Timestamp) -> String {
-        let zone = &self.settings().time_zone;
+    /// The time of day on a tenant's clock; with the date, if it is another day than `today`.
+    fn moment(&self, at: Timestamp, today: Timestamp, tenant: &str) -> String {
+        let settings = self.settings();
+        let zone = settings.tenant_time_zones.get(tenant).unwrap_or(&settings.time_zone);
         let (at, today) = (at.to_zoned(zone.clone()), today.to_zoned(zone.clone()));
         let texts = self.texts();
         let time = at.strftime(texts.get("language.time")).to_string();

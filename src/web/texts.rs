@@ -37,7 +37,7 @@ impl Texts {
 
     /// A span of time in the largest unit that says it exactly: days only where there are several.
     pub fn span(&self, span: Duration) -> String {
-        let minutes = span.as_secs().div_ceil(60).max(1);
+        let minutes = ((span.as_secs() + 30) / 60).max(1);
         match minutes {
             _ if minutes.is_multiple_of(24 * 60) && minutes > 24 * 60 => {
                 self.count("days", minutes / (24 * 60))
@@ -132,6 +132,7 @@ mod tests {
         ] {
             assert_eq!(texts.span(Duration::from_secs(minutes * 60)), said);
         }
+        assert_eq!(texts.span(Duration::from_millis(3_599_900)), "1 hour");
     }
 
     /// Every language can be read and has no key that English does not have.

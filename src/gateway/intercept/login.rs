@@ -10,6 +10,7 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 
 use super::{Landing, Sender, add_cookies, landing, see_other};
+use crate::domain::login_name::LoginName;
 use crate::domain::session::Standing;
 use crate::flows::login::{LoginAttempt, LoginOutcome, log_in};
 use crate::flows::rejection::Rejection;
@@ -55,6 +56,7 @@ pub(in crate::gateway) async fn answer(
 ) -> Result<Response<Bytes>, NotJudged> {
     let attempt = attempt(profile, sender, post).map_err(NotJudged::Shape)?;
     let typed = attempt.typed.clone();
+    let tenant = attempt.login.as_ref().map_or("", LoginName::tenant).to_owned();
     let task = {
         let services = Arc::clone(services);
         // In a task of its own: a client that disconnects does not leave it half-done.
@@ -75,7 +77,7 @@ pub(in crate::gateway) async fn answer(
             if let Rejection::Mailed { redirect: true, .. } = rejection {
                 page = format!("{}/reset", places.landing.prefix);
             }
-            Message::of_rejection(&rejection, services)
+            Message::of_rejection(&rejection, &tenant, services)
         }
     };
     let flash = Flash { message, login: typed };

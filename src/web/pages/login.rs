@@ -13,6 +13,7 @@ use minijinja::value::Value;
 
 use super::visit::{Reply, Visit};
 use super::{Pages, carried_out};
+use crate::domain::login_name::LoginName;
 use crate::domain::next_path::safe_next;
 use crate::domain::rollout::Phase;
 use crate::domain::session::Standing;
@@ -93,6 +94,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
         device: visitor.device,
         current: visitor.session,
     };
+    let tenant = attempt.login.as_ref().map_or("", LoginName::tenant).to_owned();
     let services = Arc::clone(&pages.services);
     match carried_out(async move { log_in(&services, attempt).await }).await {
         Ok(LoginOutcome::Opened(opened)) => {
@@ -104,7 +106,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
             refused(&Refusal::Said(Message::Locked { wait }))
         }
         Ok(LoginOutcome::TooLate(rejection)) => {
-            let message = Message::of_rejection(&rejection, &pages.services);
+            let message = Message::of_rejection(&rejection, &tenant, &pages.services);
             match rejection {
                 Rejection::Mailed { redirect: true, .. } if !visit.wants_json() => {
                     visit.onward(&pages.look.page("reset")).message(&pages, message).done()

@@ -14,8 +14,8 @@ use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
 use crate::flows::post;
 use crate::ports::{
-    AccountChange, Composer, Letter, Mail, MailTransport, OwnSession, PinWriting, PinWritten,
-    SendError, Subscribers, Unavailable,
+    AccountChange, Mail, MailTransport, OwnSession, PinWriting, PinWritten, SendError, Subscribers,
+    Unavailable,
 };
 
 /// How the desk answers to a new PIN.
@@ -85,33 +85,20 @@ impl Subscribers for Desk {
 #[derive(Clone)]
 pub(super) struct Arrived {
     pub to: String,
-    pub kind: String,
+    pub kind: MailKind,
     pub code: String,
 }
 
-/// Writes mails of one line, and keeps what is sent.
+/// Keeps what is sent.
 #[derive(Default)]
 pub(super) struct Mailbox(Mutex<Vec<Arrived>>);
-
-impl Composer for Mailbox {
-    fn compose(&self, letter: &Letter<'_>) -> Mail {
-        Mail {
-            id: letter.id,
-            from: "Portal <no-reply@example.com>".into(),
-            to: letter.to.to_owned(),
-            subject: letter.kind.name().to_owned(),
-            text: letter.code.map(|code| code.text()).unwrap_or_default(),
-            html: String::new(),
-            date: letter.now,
-        }
-    }
-}
 
 #[async_trait]
 impl MailTransport for Mailbox {
     async fn send(&self, mail: &Mail) -> Result<(), SendError> {
-        let arrived =
-            Arrived { to: mail.to.clone(), kind: mail.subject.clone(), code: mail.text.clone() };
+        let code = mail.text.split_once("?code=").map_or("", |(_, rest)| rest);
+        let code = code.split_whitespace().next().unwrap_or_default();
+        let arrived = Arrived { to: mail.to.clone(), kind: mail.kind, code: code.to_owned() };
         self.0.lock().push(arrived);
         Ok(())
     }

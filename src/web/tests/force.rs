@@ -8,6 +8,7 @@ use super::desk::Manner;
 use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, Setup, World};
 use crate::demo::portal::Failure;
 use crate::domain::account::SealedPin;
+use crate::domain::mail::MailKind;
 use crate::domain::pin_journal::{JournalEntry, Stage};
 use crate::domain::session::Standing;
 use crate::flows::RolloutRules;
@@ -263,8 +264,8 @@ async fn an_address_is_confirmed_by_a_link() {
     assert_eq!(world.alice().await.email, None, "not on file yet");
     let mails = world.mails().await;
     assert_eq!(
-        (mails.len(), &*mails[0].to, &*mails[0].kind),
-        (1, "alice@corp.example", "confirm_email")
+        (mails.len(), &*mails[0].to, mails[0].kind),
+        (1, "alice@corp.example", MailKind::ConfirmEmail)
     );
 }
 

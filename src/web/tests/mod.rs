@@ -25,6 +25,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
+use super::letters::{LetterSettings, Letters};
 use super::{PagesSettings, pages};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
@@ -116,7 +117,8 @@ impl World {
         let portal = Arc::new(LegacyPortal::start(listener, Options::default()).await);
         let desk = Arc::new(Desk::new(Arc::clone(&portal), setup.writes_pins));
         let mailbox = Arc::new(Mailbox::default());
-        let office = MailOffice { composer: mailbox.clone(), transport: mailbox.clone() };
+        let office =
+            MailOffice { composer: Arc::new(Letters::new(letters())), transport: mailbox.clone() };
         let text = Profile::builtin("netsapiens").unwrap();
         let profile = Arc::new(Profile::parse(text, "netsapiens.toml").unwrap());
         let upstream = UpstreamSettings {
@@ -205,6 +207,21 @@ impl World {
     }
 }
 
+fn letters() -> LetterSettings {
+    let PagesSettings { prefix, public_url, product, support_contact, .. } = settings();
+    let PagesSettings { default_locale, time_zone, tenant_time_zones, .. } = settings();
+    LetterSettings {
+        public_url,
+        prefix,
+        product,
+        support_contact,
+        locale: default_locale,
+        from: "Acme <no-reply@example.com>".into(),
+        time_zone,
+        tenant_time_zones,
+    }
+}
+
 fn settings() -> PagesSettings {
     PagesSettings {
         prefix: "/account".into(),
@@ -215,6 +232,10 @@ fn settings() -> PagesSettings {
         support_contact: "the Acme help desk, 555-0100".into(),
         default_locale: "en".into(),
         time_zone: TimeZone::UTC,
+        tenant_time_zones: HashMap::from([(
+            STRICT.to_owned(),
+            TimeZone::fixed(jiff::tz::offset(2)),
+        )]),
         affected: vec!["Web portal".into(), "API".into(), "Softphone".into()],
     }
 }

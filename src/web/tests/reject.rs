@@ -7,7 +7,7 @@ use http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, Setup, World, settings};
+use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, STRICT, Setup, World, settings};
 use crate::flows::RolloutRules;
 use crate::flows::set_password::PinFate;
 use crate::web::notice::{Message, Notices};
@@ -104,12 +104,14 @@ async fn or_the_user_is_led_into_the_reset() {
 fn messages_go_into_pages_of_any_encoding() {
     let notices = Notices::new(&settings());
     let now: jiff::Timestamp = "2018-12-04T09:12:30Z".parse().unwrap();
-    let mailed = |at, works_for| Message::Mailed {
+    let mailed_in = |tenant: &str, at, works_for| Message::Mailed {
+        tenant: tenant.to_owned(),
         to: "ü•••@ö•••.example".into(),
         at,
         works_for,
         told_at: now,
     };
+    let mailed = |at, works_for| mailed_in("abc-company.11111.service", at, works_for);
     let hour = Duration::from_secs(3600);
     for (message, good, said) in [
         (mailed(now, hour), false, "to ü•••@ö•••.example at 09:12. It works for 1 hour;"),
@@ -118,6 +120,7 @@ fn messages_go_into_pages_of_any_encoding() {
             false,
             "at 23:12 on 3 December 2018. It works for 3 hours;",
         ),
+        (mailed_in(STRICT, now, hour), false, "at 11:12. It works"),
         (Message::NoAddress, false, "Please contact the Acme help desk, 555-0100."),
         (
             Message::Saved { pin: PinFate::Pending, confirming: Some("<b>@x.example".into()) },

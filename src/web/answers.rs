@@ -119,7 +119,10 @@ pub(super) enum Refusal {
     /// The PBX does not accept the PIN.
     PinWrong,
     /// No PIN was typed.
-    PinMissing,
+    PinMissing {
+        /// Where it was asked for.
+        field: &'static str,
+    },
     /// The two PINs differ.
     PinsDiffer,
     /// The PBX does not take the new PIN.
@@ -170,7 +173,7 @@ impl Refusal {
                 StatusCode::FORBIDDEN
             }
             Self::Incomplete(_)
-            | Self::PinMissing
+            | Self::PinMissing { .. }
             | Self::PinsDiffer
             | Self::PinRefused
             | Self::Different
@@ -205,7 +208,7 @@ impl Refusal {
             Self::CurrentWrong => "message.current_wrong",
             Self::CurrentPinWrong { .. } => "message.current_pin_wrong",
             Self::PinWrong => "message.pin_wrong",
-            Self::PinMissing => "message.pin_missing",
+            Self::PinMissing { .. } => "message.pin_missing",
             Self::PinsDiffer => "message.pins_differ",
             Self::PinRefused => "message.pin_refused",
             Self::Different => "message.different",
@@ -219,8 +222,8 @@ impl Refusal {
     pub fn fields(&self) -> Vec<&'static str> {
         match self {
             Self::CurrentWrong => vec!["current_password"],
-            Self::CurrentPinWrong { field } => vec![field],
-            Self::PinWrong | Self::PinMissing | Self::PinsDiffer | Self::PinRefused => vec!["pin"],
+            Self::CurrentPinWrong { field } | Self::PinMissing { field } => vec![field],
+            Self::PinWrong | Self::PinsDiffer | Self::PinRefused => vec!["pin"],
             Self::Different => vec!["confirm"],
             Self::Against { password, pin } => [("pin", pin), ("password", password)]
                 .into_iter()

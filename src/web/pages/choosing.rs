@@ -123,7 +123,7 @@ pub(super) fn answered(
         },
         SetOutcome::Different => Refusal::Different,
         SetOutcome::PinsDiffer => Refusal::PinsDiffer,
-        SetOutcome::PinMissing => Refusal::PinMissing,
+        SetOutcome::PinMissing => Refusal::PinMissing { field: "pin" },
         SetOutcome::BadEmail => Refusal::BadEmail,
         SetOutcome::PinWrong => Refusal::CurrentPinWrong { field: present_pin },
         SetOutcome::Locked { until } => {

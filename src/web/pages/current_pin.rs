@@ -51,7 +51,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
     }
     let pin = form.secret("pin");
     if pin.is_empty() {
-        return refused(&Refusal::PinMissing);
+        return refused(&Refusal::PinMissing { field: "pin" });
     }
     let Some(visitor) = visit.visitor.clone() else {
         return visit.error(&pages, ErrorKind::Internal);

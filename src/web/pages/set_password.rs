@@ -60,6 +60,11 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
     let Some(choice) = choosing::choice(&form) else {
         return visit.refuse(&pages, &Refusal::Incomplete("message.fields_missing"), draw);
     };
+    let current = form.secret(asked.present_pin());
+    // A field that was overlooked costs no attempt.
+    if asked.proof && current.is_empty() {
+        return visit.refuse(&pages, &Refusal::PinMissing { field: asked.present_pin() }, draw);
+    }
     let Some(visitor) = visit.visitor.clone() else {
         return visit.error(&pages, ErrorKind::Internal);
     };
@@ -67,7 +72,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
     let filled_in = HeldForm {
         session: Arc::clone(session),
         choice,
-        current: form.secret(asked.present_pin()),
+        current,
         client: visitor.client,
         user_agent: visitor.user_agent,
         host: visitor.host,

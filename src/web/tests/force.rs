@@ -277,6 +277,14 @@ async fn an_old_login_is_proved_again() {
     world.pass_minutes(16);
     let page = browser.get(PAGE).await;
     assert_eq!(page.fields(), ["current_password", "pin", "password", "confirm", "email"]);
+    for _ in 0..6 {
+        let page = browser.send_form(&page, PAGE, &choice(NEW_PIN)).await;
+        assert_eq!(
+            (page.status.as_u16(), page.said("alert").as_str()),
+            (422, "Enter your voicemail PIN.")
+        );
+        assert_eq!(page.wrong_fields(), ["current_password"], "and nothing is counted");
+    }
     let with = |current: &'static str| {
         let mut fields = choice(NEW_PIN).to_vec();
         fields.push(("current_password", current));

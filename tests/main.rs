@@ -11,6 +11,7 @@
 mod support;
 
 mod admin;
+mod admin_mail;
 mod architecture;
 mod browser;
 mod bypass;

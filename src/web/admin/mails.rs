@@ -13,7 +13,6 @@ use super::AdminState;
 use super::accounts::find;
 use super::problem::{Problem, Query};
 use crate::domain::account::{Account, NewAccount};
-use crate::domain::login_name::LoginName;
 use crate::domain::mail::{MailId, MailState};
 use crate::flows::mails::{self as flow, MailView, NotRetried, NotSent, UserLink};
 
@@ -74,7 +73,7 @@ pub(super) async fn welcome(
 async fn send(state: &AdminState, key: &str, link: UserLink) -> Result<Response, Problem> {
     let account = find(state, key).await?.account;
     let asked = flow::send(&state.services, &account, link).await?;
-    let asked = asked.map_err(|why| not_sent(&account.login, why))?;
+    let asked = asked.map_err(not_sent)?;
     let body = json!({
         "mail": if asked.already { "already" } else { "queued" },
         "kind": link.kind().name(),
@@ -89,7 +88,7 @@ async fn send(state: &AdminState, key: &str, link: UserLink) -> Result<Response,
 pub(super) fn could_be_welcomed(state: &AdminState, new: &NewAccount) -> Result<(), Problem> {
     match (&state.services.mail, &new.email) {
         (None, _) => Err(mail_off()),
-        (_, None) => Err(not_sent(&new.login, NotSent::NoAddress)),
+        (_, None) => Err(not_sent(NotSent::NoAddress)),
         (Some(_), Some(_)) => Ok(()),
     }
 }
@@ -108,22 +107,22 @@ pub(super) async fn welcome_new(state: &AdminState, account: &Account) -> &'stat
     }
 }
 
-fn not_sent(login: &LoginName, why: NotSent) -> Problem {
+fn not_sent(why: NotSent) -> Problem {
     let (status, reason, detail) = match why {
         NotSent::Disabled => (
             StatusCode::CONFLICT,
             "disabled",
-            format!("{login} is switched off, so a link would not work: enable it first"),
+            "the account is switched off, so a link would not work: enable it first",
         ),
         NotSent::HasPassword => (
             StatusCode::CONFLICT,
             "has_password",
-            format!("{login} has a portal password already: send a reset link instead"),
+            "the account has a portal password already: send a reset link instead",
         ),
         NotSent::NoAddress => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "no_address",
-            format!("{login} has no e-mail address on file: set one first"),
+            "the account has no e-mail address on file: set one first",
         ),
         NotSent::Off => return mail_off(),
     };

@@ -196,11 +196,17 @@ impl Gateway {
     pub async fn kill_and_run_again(&mut self) {
         let (_, clock) = self.api("GET", "/api/v1/clock", Value::Null).await;
         let now = clock["now"].as_str().unwrap().to_owned();
-        self.child.kill().await.unwrap();
+        self.kill().await;
         self.run_again(&now).await;
     }
 
-    async fn run_again(&mut self, now: &str) {
+    /// Kills the process (SIGKILL).
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Starts the process anew on the same data.
+    pub async fn run_again(&mut self, now: &str) {
         let (child, [https, http, admin]) = run(self.directory.path(), Some(now)).await;
         (self.child, self.https, self.http, self.admin) = (child, https, http, admin);
     }

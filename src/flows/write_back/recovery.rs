@@ -16,12 +16,13 @@ use crate::ports::{CredentialChange, JournalStep, NewPassword, PinWritten, Unava
 pub async fn recover(services: &Services) -> Result<usize, Unavailable> {
     let due = services.credentials.due(services.process, services.clock.now()).await?;
     let mut looked_at = 0;
+    // A PBX that does not answer for one account will not answer for the next either; but their
+    // passwords are to become valid all the same.
+    let mut pbx_answers = true;
     for account in due {
         looked_at += 1;
-        match recover_one(services, account).await {
-            Ok(Recovered::Ended | Recovered::NotOurs) => {}
-            // The PBX does not answer: it will not answer for the next account either.
-            Ok(Recovered::Inconclusive) => break,
+        match recover_one(services, account, pbx_answers).await {
+            Ok(answered) => pbx_answers &= answered,
             Err(outage) => {
                 tracing::warn!(%outage, "a PIN write-back could not be brought to an end");
                 break;
@@ -29,12 +30,6 @@ pub async fn recover(services: &Services) -> Result<usize, Unavailable> {
         }
     }
     Ok(looked_at)
-}
-
-enum Recovered {
-    Ended,
-    Inconclusive,
-    NotOurs,
 }
 
 /// Which PIN the PBX has.
@@ -45,23 +40,33 @@ enum Has {
     Unknown,
 }
 
-async fn recover_one(services: &Services, id: AccountId) -> Result<Recovered, Outage> {
+/// Looks at one account; `false` if the PBX did not answer.
+async fn recover_one(
+    services: &Services,
+    id: AccountId,
+    pbx_answers: bool,
+) -> Result<bool, Outage> {
     let now = services.clock.now();
     let claimed = services.credentials.claim(id, services.process, now, now + WORK).await?;
-    let Some(entry) = claimed else { return Ok(Recovered::NotOurs) };
-    let Some(account) = services.accounts.by_id(id).await? else { return Ok(Recovered::Ended) };
+    let Some(entry) = claimed else { return Ok(true) };
+    let Some(account) = services.accounts.by_id(id).await? else { return Ok(true) };
     let new = services.open_pin(id, &entry.new)?;
     let old = entry.old.as_ref().map(|old| services.open_pin(id, old)).transpose()?;
     let host = services.policies.public_host.clone();
     let asker = Asker { client: NOBODY, user_agent: "Passgate", host: &host };
 
-    let mut has = which(services, &account, &new, old.as_ref(), asker).await;
+    let mut has = match pbx_answers {
+        true => which(services, &account, &new, old.as_ref(), asker).await,
+        false => Has::Unknown,
+    };
+    let answered = !matches!(has, Has::Unknown);
     if matches!(has, Has::Old) {
         // The user chose it, and a write that is still on its way may yet arrive: what was begun is
         // done again. The same value twice is no harm.
         has = write_again(services, &account, &new, old.as_ref(), asker).await?;
     }
-    finish(services, &account, entry, &new, has).await
+    finish(services, &account, entry, &new, has).await?;
+    Ok(answered)
 }
 
 /// What the background asks the PBX for comes from no client.
@@ -73,7 +78,7 @@ async fn finish(
     entry: JournalEntry,
     new: &Secret,
     has: Has,
-) -> Result<Recovered, Outage> {
+) -> Result<(), Outage> {
     let (holder, now) = (services.process, services.clock.now());
     let next_attempt_at = now + retry_after(entry.attempts);
     let mut change = CredentialChange {
@@ -88,7 +93,7 @@ async fn finish(
         (Stage::Writing, Has::Old | Has::Neither) => {
             services.credentials.abandon(account.id, holder).await?;
             record(services, account, "undone");
-            return Ok(Recovered::Ended);
+            return Ok(());
         }
         (Stage::Writing, Has::New) => {
             change.pin = Some(sealed_pin(services, account.id, new));
@@ -105,24 +110,31 @@ async fn finish(
         }
         (Stage::Pending, Has::Old | Has::Unknown) if !over(&entry, now) => {
             services.credentials.postpone(account.id, holder, next_attempt_at).await?;
-            return Ok(Recovered::Inconclusive);
+            return Ok(());
         }
         // Changed elsewhere meanwhile, or too long ago: the PBX keeps what it has.
         (Stage::Pending, Has::Old | Has::Unknown | Has::Neither) => {
             services.credentials.commit(change).await?;
             record(services, account, "given_up");
-            return Ok(Recovered::Ended);
+            return Ok(());
         }
     }
-    let pending = matches!(change.journal, JournalStep::Pend { .. });
-    if services.credentials.commit(change.clone()).await?.is_none() {
+    let (pending, sets_password) =
+        (matches!(change.journal, JournalStep::Pend { .. }), change.password.is_some());
+    let mut saved = services.credentials.commit(change.clone()).await?;
+    if saved.is_none() && sets_password {
         // Another password was set meanwhile: it stays.
         let (password, mails) = (None, Vec::new());
-        services.credentials.commit(CredentialChange { password, mails, ..change }).await?;
+        let rest = CredentialChange { password, mails, ..change };
+        saved = services.credentials.commit(rest).await?;
+    } else if sets_password {
+        services.sessions.end_all(account.id, None).await?;
     }
-    services.sessions.end_all(account.id, None).await?;
-    record(services, account, if pending { "pending" } else { "recovered" });
-    Ok(if pending { Recovered::Inconclusive } else { Recovered::Ended })
+    // `None`: another process has taken the row over.
+    if saved.is_some() {
+        record(services, account, if pending { "pending" } else { "recovered" });
+    }
+    Ok(())
 }
 
 fn over(entry: &JournalEntry, now: Timestamp) -> bool {

@@ -54,7 +54,7 @@ deny: ## licences, advisories and bans (needs cargo-deny)
 
 screenshots: ## make docs/screenshots/ anew
 	@scripts/install-tools.sh screenshots
-	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser::
+	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser
 	pngquant --force --ext .png --strip --speed 1 docs/screenshots/*.png
 
 ci: fmt clippy doc bench-smoke fuzz-smoke test ## what CI runs

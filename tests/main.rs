@@ -14,6 +14,7 @@ mod admin;
 mod admin_mail;
 mod architecture;
 mod browser;
+mod browser_links;
 mod bypass;
 mod force;
 mod forwarding;

@@ -34,7 +34,7 @@ pub(super) async fn pin_field(
 }
 
 /// The PIN field as the templates draw it: `None` for none.
-pub(super) fn drawn(pages: &Pages, field: PinField) -> Option<Value> {
+pub(super) fn drawn(pages: &Pages, field: PinField, occasion: Occasion) -> Option<Value> {
     let texts = pages.look.texts();
     match field {
         PinField::Unasked => None,
@@ -52,8 +52,12 @@ pub(super) fn drawn(pages: &Pages, field: PinField) -> Option<Value> {
                     texts.fill("choose.pin_length", &values)
                 }
             };
+            let label = match occasion {
+                Occasion::Welcome => "choose.pin_first",
+                Occasion::Forced | Occasion::Reset => "choose.pin_new",
+            };
             Some(context! {
-                label => texts.get("choose.pin_new"),
+                label => texts.get(label),
                 hint => texts.fill("choose.pin_new_hint", &[("length", &length)]),
             })
         }

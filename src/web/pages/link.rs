@@ -163,18 +163,18 @@ async fn submit(pages: &Arc<Pages>, visit: &Visit, kind: Kind, form: &Form) -> R
 fn mailbox(pages: &Pages, visit: &Visit) -> Response {
     let texts = pages.look.texts();
     let left = visit.flash(pages);
-    let said = match &left {
-        Some(left) => pages.look.message_text(&left.message),
-        None => texts.get("reset.mailbox_text").to_owned(),
+    let (said, hint) = match &left {
+        Some(left) => (pages.look.message_text(&left.message), "reset.mailbox_told"),
+        None => (texts.get("reset.mailbox_text").to_owned(), "reset.mailbox_hint"),
     };
     let support = &pages.look.settings().support_contact;
-    let hint = texts.fill("reset.mailbox_hint", &[("support", support)]);
+    let hint = texts.fill(hint, &[("support", support)]);
     let reply = NextStep {
         status: StatusCode::OK,
         good: true,
         title: texts.get("reset.mailbox_title").to_owned(),
         parts: vec![Part::of(said), Part::of(hint)],
-        way: Way::SignIn,
+        way: Way::Back,
     };
     reply.page(pages, visit).cookies(left.map(|_| flash::remove())).done()
 }
@@ -210,8 +210,9 @@ impl Drawn<'_> {
             title => texts.get(&format!("{name}.title")),
             lead => texts.get(&format!("{name}.{lead}")),
             login => self.account.login.to_string(),
-            pin => choosing::drawn(pages, self.pin),
+            pin => choosing::drawn(pages, self.pin, self.kind.occasion()),
             rules => password::rules(pages, self.account),
+            others_end => self.account.password.is_some(),
         };
         visit.page(pages, status, "link.html", context).cookies(cookie)
     }

@@ -6,13 +6,16 @@ use minijinja::context;
 use super::Pages;
 use super::visit::{Reply, Visit};
 use crate::domain::one_time_code::{CodeProblem, Purpose};
+use crate::domain::session::Standing;
 use crate::web::answers::Part;
 
 /// Where its button leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// To the portal's login page.
+    /// To the portal's login page, or home for who is signed in.
     SignIn,
+    /// Back to the login page; what is to be done next is elsewhere.
+    Back,
     /// To the portal's home.
     Portal,
 }
@@ -66,9 +69,11 @@ impl NextStep {
         }
         let settings = pages.look.settings();
         let texts = pages.look.texts();
+        let inside = matches!(visit.session(), Some((_, Standing::Full { .. })));
         let (place, label) = match self.way {
-            Way::SignIn => (&settings.login_page, texts.get("link.sign_in")),
-            Way::Portal => (&settings.home, texts.get("error.home")),
+            Way::SignIn if !inside => (&settings.login_page, texts.get("link.sign_in")),
+            Way::Back => (&settings.login_page, texts.get("reset.back")),
+            Way::SignIn | Way::Portal => (&settings.home, texts.get("error.home")),
         };
         let context = context! {
             title => self.title,
@@ -76,6 +81,7 @@ impl NextStep {
             role => if self.good { "status" } else { "alert" },
             place,
             label,
+            waits => self.way == Way::Back,
         };
         visit.page(pages, self.status, "next_step.html", context)
     }

@@ -143,7 +143,7 @@ impl Asked {
             message,
             lead => pages.look.texts().get(lead),
             login => self.account.login.to_string(),
-            pin => choosing::drawn(pages, self.pin),
+            pin => choosing::drawn(pages, self.pin, Occasion::Forced),
             proof => self.proof,
             asks_email => self.email,
             email,

@@ -163,6 +163,14 @@ impl Visit {
         if self.wants_json() {
             return self.error(pages, ErrorKind::SignedOut);
         }
+        // Nobody asks for the pages that stand before others: whoever needs them is led there, and
+        // on to what was asked for.
+        if [Standing::Held, Standing::PinNeeded]
+            .map(|held| pages.place_of(held))
+            .contains(&self.path)
+        {
+            return self.lead_on(&pages.look.page("login"));
+        }
         let next: String = form_urlencoded::byte_serialize(self.path.as_bytes()).collect();
         self.lead_on(&format!("{}?next={next}", pages.look.page("login")))
     }

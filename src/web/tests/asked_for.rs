@@ -40,6 +40,19 @@ async fn the_set_password_page_leads_there() {
     assert!(!browser.cookies.contains_key(cookies::NEXT));
 }
 
+/// A session that ends before the form is sent does not take it away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_outlives_the_session() {
+    let world = World::with(EQUIPPED).await;
+    let mut browser = world.held().await;
+    browser.cookies.remove(cookies::SESSION);
+    browser.asks_for(CALLS);
+    browser.get("/account/set-password").await.leads_to("/account/login");
+    browser.sign_in(ALICE, ALICES_PIN).await.leads_to("/account/set-password");
+    let fields = [("pin", ALICES_PIN), ("password", PASSWORD), ("confirm", PASSWORD)];
+    browser.fill_in("/account/set-password", &fields).await.leads_to(CALLS);
+}
+
 /// The page that asks for the current PIN does so, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_current_pin_page_leads_there() {

@@ -17,7 +17,7 @@ use crate::web::cookies;
 const PAGE: &str = "/account/set-password";
 const NEW_PIN: &str = "902184";
 
-fn choice<'a>(pin: &'a str) -> [(&'static str, &'a str); 3] {
+fn choice(pin: &str) -> [(&'static str, &str); 3] {
     [("pin", pin), ("password", PASSWORD), ("confirm", PASSWORD)]
 }
 
@@ -230,7 +230,11 @@ async fn slips_are_said_at_their_field() {
     for (more, said, wrong) in [
         (("pin", ""), "Enter your voicemail PIN.", vec!["pin"]),
         (("pin_confirm", "902185"), "The two voicemail PINs are not the same.", vec!["pin"]),
-        (("confirm", "Other-1-Words"), "The two new passwords are not the same.", vec!["confirm"]),
+        (
+            ("confirm", "Other-1-Words"),
+            "The two new portal passwords are not the same.",
+            vec!["confirm"],
+        ),
         (("email", "jane"), "This is no e-mail address.", vec!["email"]),
         (("password", ""), "Please fill in all fields.", vec![]),
     ] {
@@ -354,10 +358,7 @@ async fn the_account_of_a_held_session_may_be_gone() {
     let account = world.alice().await;
     let change = AccountChange::Disabled(true);
     world.services.accounts.change(account.id, change, None).await.unwrap();
-    browser
-        .send_form(&page, PAGE, &choice(NEW_PIN))
-        .await
-        .leads_to("/account/login?next=%2Faccount%2Fset-password");
+    browser.send_form(&page, PAGE, &choice(NEW_PIN)).await.leads_to("/account/login");
     assert_eq!(world.portal.user(ALICE).unwrap().pin, ALICES_PIN);
 }
 

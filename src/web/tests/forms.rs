@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Method, StatusCode};
 
-use super::{ALICE, ALICES_PIN, PASSWORD, World};
+use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, World};
 use crate::web::cookies;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -55,9 +55,12 @@ async fn fields_play_well_with_password_managers() {
 async fn every_field_has_a_label() {
     let world = World::new().await;
     let mut browser = world.with_pin().await;
-    for page in
-        [world.browser().get("/account/login").await, browser.get("/account/security").await]
-    {
+    let equipped = World::with(EQUIPPED).await;
+    for page in [
+        world.browser().get("/account/login").await,
+        browser.get("/account/security").await,
+        equipped.held().await.get("/account/set-password").await,
+    ] {
         let labels: Vec<_> =
             page.tags("label").into_iter().filter_map(|mut label| label.remove("for")).collect();
         let seen = page.tags("input").into_iter().filter(|field| {
@@ -170,7 +173,7 @@ async fn broken_rules_are_named() {
             "It needs at least 8 characters. It needs at least 1 capital letter. It needs at least 1 digit.",
         ),
         ("Password1", "Password1", 422, "It is one of the most frequently used passwords."),
-        ("Long-Enough-1", "Long-Enough-2", 422, "The two new passwords are not the same."),
+        ("Long-Enough-1", "Long-Enough-2", 422, "The two new portal passwords are not the same."),
         ("Long-Enough-1", "", 422, "Please fill in all fields."),
     ] {
         let fields =

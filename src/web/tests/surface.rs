@@ -7,7 +7,8 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::browser::{Browser, Page};
-use super::{ALICE, ALICES_PIN, World, settings};
+use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, World, settings};
+use crate::domain::mail::MailKind;
 use crate::web::notice::{Message, Notices};
 use crate::web::{ErrorKind, ErrorPages, cookies, flash};
 
@@ -46,6 +47,7 @@ async fn every_page_is_protected_and_small() {
     let mut held = world.browser();
     held.sign_in("1002@abc-company.11111.service", "7305").await;
     seen.push(held.get("/account/set-password").await);
+    seen.extend(pages_of_links(&mut out).await);
     let assets = assets(&mut out, &seen[0]).await;
     for page in &seen {
         assert_protected(page);
@@ -65,6 +67,27 @@ async fn every_page_is_protected_and_small() {
         assert_eq!(redirect.status, StatusCode::SEE_OTHER);
         assert_protected(&redirect);
     }
+}
+
+/// The pages that links lead to, of a world of their own.
+async fn pages_of_links(out: &mut Browser<'_>) -> Vec<Page> {
+    let world = World::with(EQUIPPED).await;
+    let mut held = world.held().await;
+    let force = held.get("/account/set-password").await;
+    let fields = [
+        ("pin", ALICES_PIN),
+        ("password", PASSWORD),
+        ("confirm", PASSWORD),
+        ("email", "alice@corp.example"),
+    ];
+    held.send_form(&force, "/account/set-password", &fields).await.leads_to("/portal/home");
+    let confirm = held.get(&format!("/account/confirm-email?code={}", world.link().await)).await;
+    world.address("alice@corp.example").await;
+    let reset = world.mailed(MailKind::Reset).await;
+    let reset = world.browser().get(&format!("/account/reset?code={reset}")).await;
+    let mut pages = vec![force, confirm, reset];
+    pages.extend([out.get("/account/reset").await, out.get("/account/welcome?code=x").await]);
+    pages
 }
 
 async fn assets(browser: &mut Browser<'_>, page: &Page) -> usize {

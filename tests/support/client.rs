@@ -169,6 +169,15 @@ impl Client {
         self.post("/account/set-password", &form).await
     }
 
+    /// The form behind a link from a mail, filled in with these fields and sent.
+    pub async fn use_link(&self, link: &str, fields: &[(&str, &str)]) -> Answer {
+        let page = self.get(link).await;
+        assert_eq!(page.status, 200, "{link}: {}", page.text());
+        let (csrf, code) = (page.input("csrf"), page.input("code"));
+        let form = [&[("csrf", csrf.as_str()), ("code", code.as_str())], fields].concat();
+        self.post(link.split('?').next().unwrap(), &form).await
+    }
+
     /// Whether this PIN opens the mailbox on the portal's voicemail page.
     pub async fn opens_mailbox(&self, pin: &str) -> bool {
         let page = self.post("/portal/voicemail", &[("data[Voicemail][pin]", pin)]).await;

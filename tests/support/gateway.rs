@@ -12,8 +12,9 @@ use tokio::process::{Child, Command};
 use super::admin::{self, Content};
 use super::certificates::{self, Certificates};
 use super::client::Client;
-use super::pbx::{PHASES, Pbx};
+use super::pbx::{PHASES, PORTAL_ADMIN, Pbx};
 use super::raw::Raw;
+use super::smtp::Smtp;
 
 /// How a gateway is started.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Settings {
     pub lockout: String,
     /// Further keys of `[upstream]`.
     pub upstream: String,
+    /// The text of the portal's profile, if it is not the built-in one.
+    pub profile: Option<String>,
     /// Where the PBX is, if not where `Pbx` listens.
     pub pbx: Option<SocketAddr>,
 }
@@ -43,6 +46,7 @@ impl Default for Settings {
             server: String::new(),
             lockout: String::new(),
             upstream: String::new(),
+            profile: None,
             pbx: None,
         }
     }
@@ -52,6 +56,12 @@ impl Settings {
     /// The defaults, in another phase.
     pub fn in_phase(phase: &str) -> Self {
         Self { now: super::at(phase).into(), ..Self::default() }
+    }
+
+    /// The same, with e-mail on and an access of Passgate's own to the PBX's records.
+    pub fn with_mail(phase: &str, smtp: &Smtp) -> Self {
+        let more = format!("{PORTAL_ADMIN}{}", smtp.config());
+        Self { more, ..Self::in_phase(phase) }
     }
 }
 
@@ -81,6 +91,9 @@ impl Gateway {
             |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
         file("portal.pem", &certificates.certificate_pem);
         file("portal.key", &certificates.key_pem);
+        if let Some(profile) = &settings.profile {
+            file("profile.toml", profile);
+        }
         file("passgate.toml", &configuration(directory.path(), pbx.0.addr(), &settings));
         let (child, addresses) = run(directory.path(), Some(&settings.now)).await;
         let [https, http, admin] = addresses;
@@ -184,6 +197,28 @@ impl Gateway {
             .unwrap_or_default()
     }
 
+    /// Puts an e-mail address on file; makes the account, if there is none.
+    pub async fn put_on_file(&self, login: &str, email: &str) {
+        let csv = format!("login,email,name,role\n{login},{email},,\n");
+        let (status, report) = self.import("", &csv).await;
+        assert_eq!(status, 200, "{report}");
+    }
+
+    /// A call of the admin API on one account: `"reset"`, `"welcome"`, `"disable"` …
+    pub async fn ask(&self, login: &str, what: &str) -> Value {
+        let path = format!("/api/v1/accounts/{login}/{what}");
+        let (status, answer) = self.api("POST", &path, Value::Null).await;
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
+    }
+
+    /// The mails in the outbox, latest first.
+    pub async fn outbox(&self) -> Vec<Value> {
+        let (status, list) = self.api("GET", "/api/v1/outbox?limit=1000", Value::Null).await;
+        assert_eq!(status, 200, "{list}");
+        list["items"].as_array().unwrap().clone()
+    }
+
     /// Ends the process in an orderly way and starts it anew on the same data and the same clock.
     pub async fn restart(&mut self) {
         let (_, clock) = self.api("GET", "/api/v1/clock", Value::Null).await;
@@ -241,6 +276,7 @@ impl Gateway {
 fn configuration(directory: &Path, pbx: SocketAddr, settings: &Settings) -> String {
     let Settings { rollout, more, server, lockout, upstream, .. } = settings;
     let pbx = settings.pbx.unwrap_or(pbx);
+    let profile = settings.profile.as_ref().map_or("netsapiens", |_| "profile.toml");
     let data = directory.join("data");
     format!(
         r#"
@@ -258,7 +294,7 @@ key = "portal.key"
 servers = ["http://{pbx}"]
 {upstream}
 [portal]
-profile = "netsapiens"
+profile = "{profile}"
 [lockout]
 refusal_floor = "20ms"
 {lockout}

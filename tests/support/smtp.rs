@@ -62,6 +62,11 @@ impl Received {
         assert_eq!(links.len(), 1, "{}", self.text);
         links[0]
     }
+
+    /// The one link, as a path.
+    pub fn path(&self) -> &str {
+        self.link().strip_prefix("https://localhost").expect("it begins with the public URL")
+    }
 }
 
 /// A running mail server.

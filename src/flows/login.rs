@@ -317,7 +317,7 @@ async fn too_late(
     if check == Check::PinAccepted {
         keep_pin(services, account.id, &attempt.secret).await?;
     }
-    Ok(Verdict::TooLate(reject(services, &account).await?))
+    Ok(Verdict::TooLate(reject(services, &account, attempt.channel, attempt.client).await?))
 }
 
 async fn create(services: &Services, login: &LoginName) -> Result<Account, Outage> {

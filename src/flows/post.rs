@@ -13,7 +13,7 @@ use super::{MailOffice, Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::mail::{KEEP_TRYING, MailId, MailKind, NewMail, StoredMail, retry_after};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
-use crate::ports::{Enqueued, Letter, SecurityEvent, SendError, Unavailable};
+use crate::ports::{Enqueued, Letter, SendError, Unavailable};
 
 /// Answer to asking for a mail with a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +54,10 @@ pub async fn request(
     let mail = services.new_mail(kind, account, to);
     let at = mail.asked_at;
     let limit = services.policies.mails_per_account;
-    let (requested, result) = match services.outbox.enqueue(mail, limit).await? {
-        Enqueued::Now => (Requested::Now { at }, "queued"),
-        Enqueued::Already { asked_at } => (Requested::Already { at: asked_at }, "not_again"),
-    };
-    services
-        .audit
-        .record(SecurityEvent::of("link_mailed", kind.name(), &account.login).with_result(result));
-    Ok(requested)
+    Ok(match services.outbox.enqueue(mail, limit).await? {
+        Enqueued::Now => Requested::Now { at },
+        Enqueued::Already { asked_at } => Requested::Already { at: asked_at },
+    })
 }
 
 /// Hands over at most `most` of the mails that are due; returns how many were tried. Called every second,

@@ -1,6 +1,8 @@
 //! The reject phase (R-A4): the PIN is right, but its time is over. A link goes to the address on
 //! file, and the page says so.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 
 use super::post::{Requested, request};
@@ -8,6 +10,7 @@ use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::email_address::masked;
 use crate::domain::mail::MailKind;
+use crate::ports::SecurityEvent;
 
 /// What the user is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +29,19 @@ pub enum Rejection {
 }
 
 /// Mails the link, if it can be mailed.
-pub(super) async fn reject(services: &Services, account: &Account) -> Result<Rejection, Outage> {
-    let at = match request(services, account, MailKind::Rejected).await? {
-        Requested::Now { at } | Requested::Already { at } => at,
+pub(super) async fn reject(
+    services: &Services,
+    account: &Account,
+    channel: &'static str,
+    client: IpAddr,
+) -> Result<Rejection, Outage> {
+    let (at, result) = match request(services, account, MailKind::Rejected).await? {
+        Requested::Now { at } => (at, "queued"),
+        Requested::Already { at } => (at, "not_again"),
         Requested::NoAddress | Requested::Off => return Ok(Rejection::AskSupport),
     };
+    let event = SecurityEvent::of("link_mailed", channel, &account.login).from_client(client);
+    services.audit.record(event.with_result(result));
     let to = masked(account.email.as_deref().unwrap_or_default());
     let redirect = services.policies.rules_for(account.login.tenant()).redirect_at_reject;
     Ok(Rejection::Mailed { to, at, redirect })

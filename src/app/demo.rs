@@ -18,7 +18,7 @@ use super::{ClockChoice, MailInstead, RunOptions, StartError, run_until};
 use crate::adapters::clock::{MovableClock, SystemClock};
 use crate::config::Config;
 use crate::demo::mailbox::Mailbox;
-use crate::demo::portal::{LegacyPortal, Options};
+use crate::demo::portal::{API_CLIENT, API_OPERATOR, LegacyPortal, Options};
 use crate::demo::start_page::{self, DemoControls, DemoSite};
 use crate::domain::rollout::{Phase, Rollout};
 use crate::gateway::listeners::stop_on_signals;
@@ -147,10 +147,16 @@ fn configuration(
          public_url = \"https://localhost:{}\"\n\n\
          [upstream]\nservers = [\"http://{pbx}\"]\n\n\
          [portal]\nprofile = \"netsapiens\"\n\n\
+         [portal.admin]\nkind = \"oauth\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
+         user = \"{}\"\npassword = \"{}\"\n\n\
          [rollout]\ntime_zone = \"UTC\"\nwarn = {}\nforce = {}\nreject = {}\n\n\
          [support]\ncontact = \"the help desk, 555-0100\"\n",
         folder.join("data").display().to_string(),
         https.port(),
+        API_CLIENT.0,
+        API_CLIENT.1,
+        API_OPERATOR.0,
+        API_OPERATOR.1,
         day(-7),
         day(14),
         day(28),

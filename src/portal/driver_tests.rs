@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::domain::login_name::LoginName;
 use crate::portal::HostHeader;
+use crate::portal::testing::Log;
 
 /// What the portal was asked.
 #[derive(Debug, Clone)]
@@ -352,24 +353,7 @@ async fn a_portal_password_does_not_look_like_a_pin() {
 /// security.md: secrets never in answers, errors or the log.
 #[tokio::test]
 async fn secrets_are_never_told() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::start();
 
     let canary = "73571357";
     let (_, up) = Pbx::default().start().await;
@@ -379,7 +363,7 @@ async fn secrets_are_never_told() {
     for server in [up, odd, closed_port().await] {
         told += &format!("{:?}", log_in(&driver(vec![server], |_| {}), canary).await);
     }
-    told += &String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    told += &log.text();
     assert!(told.contains("portal login: refused") && told.contains("no predicate"), "{told}");
     assert!(!told.contains(canary), "{told}");
 }

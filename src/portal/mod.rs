@@ -16,3 +16,5 @@ pub use upstream::{HostHeader, UpstreamSettings};
 #[cfg(test)]
 #[cfg(feature = "demo")]
 mod demo_tests;
+#[cfg(test)]
+mod testing;

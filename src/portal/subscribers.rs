@@ -156,5 +156,7 @@ impl Subscribers for NoSubscribers {
 }
 
 #[cfg(test)]
+mod broken_tests;
+#[cfg(test)]
 #[cfg(feature = "demo")]
 mod demo_tests;

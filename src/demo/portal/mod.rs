@@ -33,7 +33,9 @@ use tokio_util::task::TaskTracker;
 
 pub use controls::{Failure, Faults};
 pub use record::{LoginAttempt, LoginResult, RecordedRequest};
-pub use users::{ABC_COMPANY, MFA_CODE, PortalUser, WICKED_SPROCKETS, demo_users};
+pub use users::{
+    ABC_COMPANY, API_CLIENT, API_OPERATOR, MFA_CODE, PortalUser, WICKED_SPROCKETS, demo_users,
+};
 
 use record::Record;
 use render::Views;
@@ -85,7 +87,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             users: demo_users(),
-            api_clients: vec![("officevoice-app".into(), "0ff1ce-v01ce-5ecret".into())],
+            api_clients: vec![(API_CLIENT.0.into(), API_CLIENT.1.into())],
             session_cookie: "PHPSESSID".into(),
             rotate_session_on_login: true,
             gzip: true,

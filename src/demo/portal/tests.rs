@@ -375,20 +375,21 @@ async fn answers_are_lost_after_the_work_is_done() {
     let hung = put("50003").timeout(Duration::from_millis(200)).send().await;
     assert!(hung.unwrap_err().is_timeout());
     assert_eq!(portal.user(ALICE).unwrap().pin, "50003");
-    fault(json!({ "path": path, "method": "put", "kind": "later", "ms": 100 })).await;
-    assert_eq!(put("50004").send().await.unwrap().status(), StatusCode::ACCEPTED);
-    let update = client().post(url("/ns-api/")).basic_auth(admin.0, admin.1);
-    portal.fail_on_method("POST", "/ns-api", Failure::Later(Duration::from_millis(50)));
-    let form = [("object", "subscriber"), ("action", "update"), ("uid", ALICE), ("pwd", "50005")];
-    assert_eq!(update.form(&form).send().await.unwrap().status(), StatusCode::ACCEPTED);
-    assert_eq!(portal.user(ALICE).unwrap().pin, "50003");
-    for pin in ["50005", "50004"] {
+    let becomes = async |pin: &str| {
         while portal.user(ALICE).unwrap().pin != pin {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }
+    };
+    fault(json!({ "path": path, "method": "put", "kind": "later", "ms": 100 })).await;
+    assert_eq!(put("50004").send().await.unwrap().status(), StatusCode::ACCEPTED);
+    becomes("50004").await;
+    portal.fail_on_method("POST", "/ns-api", Failure::Later(Duration::from_millis(50)));
+    let update = client().post(url("/ns-api/")).basic_auth(admin.0, admin.1);
+    let form = [("object", "subscriber"), ("action", "update"), ("uid", ALICE), ("pwd", "50005")];
+    assert_eq!(update.form(&form).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    becomes("50005").await;
     let read = client().get(&user).basic_auth(admin.0, admin.1).send().await.unwrap();
-    assert_eq!(read.json::<Value>().await.unwrap()["voicemail-login-pin"], "50004");
+    assert_eq!(read.json::<Value>().await.unwrap()["voicemail-login-pin"], "50005");
     assert_eq!(
         client()
             .post(url("/__portal/fail"))

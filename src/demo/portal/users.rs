@@ -11,6 +11,11 @@ pub const WICKED_SPROCKETS: &str = "wickedsprockets";
 /// The second factor that [`PortalUser::mfa`] users are asked for.
 pub const MFA_CODE: &str = "246810";
 
+/// Login name and PIN of the user by whom programs use the API: sees and changes everybody.
+pub const API_OPERATOR: (&str, &str) = ("9001@11111.service", "730194");
+/// Id and secret of the client that may ask for tokens.
+pub const API_CLIENT: (&str, &str) = ("officevoice-app", "0ff1ce-v01ce-5ecret");
+
 /// One subscriber of the PBX.
 #[derive(Debug, Clone)]
 pub struct PortalUser {
@@ -116,7 +121,8 @@ pub fn demo_users() -> Vec<PortalUser> {
             .scope("Office Manager"),
         wicked("201", "9372", "Ida Novak").email("ida@wickedsprockets.example"),
         wicked("202", "15830", "Jonas Wick").email("jonas@wickedsprockets.example"),
-        PortalUser::new("9001", "11111.service", "730194", "API Operator").scope("Super User"),
+        PortalUser::new("9001", "11111.service", API_OPERATOR.1, "API Operator")
+            .scope("Super User"),
     ]
 }
 

@@ -8,7 +8,9 @@ use url::Url;
 
 use super::*;
 use crate::adapters::clock::MovableClock;
-use crate::demo::portal::{ABC_COMPANY, Failure, LegacyPortal, Options, RecordedRequest};
+use crate::demo::portal::{
+    ABC_COMPANY, API_CLIENT, API_OPERATOR, Failure, LegacyPortal, Options, RecordedRequest,
+};
 use crate::domain::jar::Jar;
 use crate::portal::{HostHeader, LoginDriver};
 use crate::ports::{Portal, PortalAnswer, PortalLogin, PortalSession};
@@ -39,9 +41,9 @@ async fn portal(options: Options) -> LegacyPortal {
 
 fn oauth(password: &str) -> AdminAccess {
     AdminAccess::OAuth {
-        client_id: "officevoice-app".into(),
-        client_secret: Secret::new("0ff1ce-v01ce-5ecret"),
-        user: "9001@11111.service".into(),
+        client_id: API_CLIENT.0.into(),
+        client_secret: Secret::new(API_CLIENT.1),
+        user: API_OPERATOR.0.into(),
         password: Secret::new(password),
     }
 }
@@ -59,7 +61,7 @@ fn subscribers(
 async fn with_access(options: Options) -> (LegacyPortal, PbxSubscribers, Arc<MovableClock>) {
     let portal = portal(options).await;
     let clock = Arc::new(MovableClock::standing_at("2031-06-01T12:00:00Z".parse().unwrap()));
-    let subscribers = subscribers(&portal, oauth("730194"), &clock);
+    let subscribers = subscribers(&portal, oauth(API_OPERATOR.1), &clock);
     (portal, subscribers, clock)
 }
 
@@ -185,7 +187,7 @@ async fn a_refused_access_is_left_alone() {
     clock.advance(SignedDuration::from_secs(31));
     assert!(matches!(write(&wrong, "60606").await, PinWritten::NotAsked(_)));
     assert_eq!(requests(&portal, TOKEN).len(), 2);
-    assert!(portal.set_pin("9001@11111.service", "000000"));
+    assert!(portal.set_pin(API_OPERATOR.0, "000000"));
     assert!(matches!(write(&wrong, "60606").await, PinWritten::NotAsked(_)));
     clock.advance(SignedDuration::from_secs(31));
     assert!(matches!(write(&wrong, "60606").await, PinWritten::Done));
@@ -199,7 +201,7 @@ async fn a_refused_access_is_left_alone() {
     }
     assert_eq!(requests(&portal, V2).len(), before + 1);
     let basic = |password: &str| AdminAccess::Basic {
-        user: "9001@11111.service".into(),
+        user: API_OPERATOR.0.into(),
         password: Secret::new(password),
     };
     let wrong = subscribers(&portal, basic("111111"), &clock);
@@ -219,8 +221,8 @@ async fn an_access_that_may_not() {
         AdminAccess::Basic { user: "200-wickedsprockets".into(), password: Secret::new("840362") };
     let foreign = subscribers(&portal, manager, &clock);
     assert!(matches!(write(&foreign, "60606").await, PinWritten::NotAsked(_)));
-    assert!(portal.require_mfa("9001@11111.service", true));
-    let asked_more = subscribers(&portal, oauth("730194"), &clock);
+    assert!(portal.require_mfa(API_OPERATOR.0, true));
+    let asked_more = subscribers(&portal, oauth(API_OPERATOR.1), &clock);
     let PinWritten::NotAsked(why) = write(&asked_more, "60606").await else { panic!("asked") };
     assert!(why.detail.contains("second factor"), "{why}");
     assert_eq!(pin(&portal), "48271");
@@ -303,7 +305,7 @@ async fn an_unreachable_pbx_is_not_asked() {
     let portal = portal(Options::default()).await;
     let session = session(&portal).await;
     let clock = Arc::new(MovableClock::running());
-    let admin = subscribers(&portal, oauth("730194"), &clock);
+    let admin = subscribers(&portal, oauth(API_OPERATOR.1), &clock);
     let user = subscribers(&portal, AdminAccess::None, &clock);
     assert!(read(&admin, &alice()).await.is_some());
     portal.stop().await;
@@ -313,4 +315,65 @@ async fn an_unreachable_pbx_is_not_asked() {
     let own = Some(own(&session.jar));
     let written = user.write_pin(&alice(), &Secret::new("60606"), own).await;
     assert!(matches!(written, PinWritten::NotAsked(_)), "{written:?}");
+}
+
+/// R-B4: a write whose answer is lost may have been carried out: that is "unclear", never a no.
+#[tokio::test]
+async fn an_answer_may_be_lost_after_the_write() {
+    let (portal, admin, clock) = with_access(Options::default()).await;
+    let user = subscribers(&portal, AdminAccess::None, &clock);
+    let hasty = UpstreamSettings {
+        connect_timeout: Duration::from_millis(150),
+        response_timeout: Duration::from_millis(150),
+        ..settings(&portal)
+    };
+    let hasty =
+        PbxSubscribers::new(profile(), hasty, oauth(API_OPERATOR.1), clock.clone()).unwrap();
+    assert!(read(&hasty, &alice()).await.is_some());
+    let session = session(&portal).await;
+    let puts = || requests(&portal, V2).iter().filter(|call| call.method == "PUT").count();
+    let mut number = 50_000;
+    for lost in
+        [Failure::CarriedOutThenClose, Failure::CarriedOutThenHang, Failure::CarriedOutThen(504)]
+    {
+        number += 1;
+        let new = number.to_string();
+        let before = puts();
+        portal.fail_on_method("PUT", V2, lost);
+        let asked = if lost == Failure::CarriedOutThenHang { &hasty } else { &admin };
+        let written = write(asked, &new).await;
+        assert!(matches!(written, PinWritten::Unclear(_)), "{lost:?}: {written:?}");
+        assert_eq!((pin(&portal), puts()), (new.clone(), before + 1), "{lost:?}");
+        assert_eq!(read(&admin, &alice()).await, Some(new), "reading goes on");
+        if lost == Failure::CarriedOutThenHang {
+            continue;
+        }
+        number += 1;
+        let new = number.to_string();
+        portal.fail_on_method("POST", PAGE, lost);
+        let own = Some(own(&session.jar));
+        let written = user.write_pin(&alice(), &Secret::new(new.as_str()), own).await;
+        assert!(matches!(written, PinWritten::Unclear(_)), "{lost:?}: {written:?}");
+        assert_eq!(pin(&portal), new, "{lost:?}");
+    }
+}
+
+/// R-B4: "will be done" is said as such, by either version of the API.
+#[tokio::test]
+async fn a_write_may_come_later() {
+    let (portal, subscribers, _) = with_access(Options::default()).await;
+    let becomes = async |new: &str| {
+        while pin(&portal) != new {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let soon = Failure::Later(Duration::from_millis(30));
+    portal.fail_on_method("PUT", V2, soon);
+    assert!(matches!(write(&subscribers, "60001").await, PinWritten::Later));
+    becomes("60001").await;
+    portal.fail_on_method("PUT", V2, Failure::Status(404));
+    portal.fail_on_method("POST", "/ns-api", soon);
+    portal.fail_on(TOKEN, Failure::None);
+    assert!(matches!(write(&subscribers, "60002").await, PinWritten::Later));
+    becomes("60002").await;
 }

@@ -78,7 +78,6 @@ async fn force_in_a_browser() {
     browser.arrives("/portal/login").await;
     log_in(&browser).await;
     browser.arrives("/account/set-password").await;
-    browser.pictures("force-new-pin", &THEMES).await;
     fits_a_phone(&browser).await;
 
     assert_eq!(browser.attribute("#pin", "autocomplete").await, "off");
@@ -98,7 +97,7 @@ async fn force_in_a_browser() {
     assert_eq!(browser.value("#email").await, ADDRESS);
     assert_eq!(browser.value("#pin").await + &browser.value("#password").await, "");
     assert_eq!(browser.script("return document.activeElement.id").await, "pin");
-    browser.pictures("force-errors", &THEMES).await;
+    browser.pictures("force-errors", &[Scheme::Light]).await;
     fits_a_phone(&browser).await;
 
     browser.fill("#pin", NEW_PIN).await;
@@ -113,12 +112,11 @@ async fn force_in_a_browser() {
     let link = path_in(&smtp, ADDRESS).await;
     browser.open(&link).await;
     browser.shows("form button.main").await;
-    browser.pictures("confirm-email", &THEMES).await;
+    browser.pictures("confirm-email", &[Scheme::Light]).await;
     fits_a_phone(&browser).await;
     browser.follow("main form button.main").await;
     browser.arrives("/account/security").await;
     assert!(browser.text(".toast[role=status]").await.contains("E-mail address confirmed"));
-    browser.pictures("confirm-email-done", &[Scheme::Light]).await;
     assert_eq!(gateway.account(&alice().login).await["email"], ADDRESS);
     let refused = "status of 422";
     assert!(browser.errors().await.iter().all(|error| error.contains(refused)));
@@ -138,7 +136,6 @@ async fn force_without_scripts() {
     browser.click("button.main").await;
     browser.arrives_without_scripts("/account/set-password").await;
     assert!(!browser.has("#email").await && !browser.displayed(".peek").await);
-    browser.pictures("force-without-scripts", &[Scheme::Light]).await;
     browser.fill("#pin", &alice().pin).await;
     browser.fill("#password", PASSWORD).await;
     browser.fill("#confirm", PASSWORD).await;
@@ -162,7 +159,7 @@ async fn reject_in_a_browser() {
         "Your voicemail PIN no longer opens the portal. We sent a link to set your portal password \
          to a•••@a•••.example at 09:12. It works for 1 hour; check the spam folder."
     );
-    browser.pictures("reject-mailed", &THEMES).await;
+    browser.pictures("reject-mailed", &[Scheme::Light]).await;
 
     let link = path_in(&smtp, ADDRESS).await;
     browser.open(&link).await;
@@ -180,7 +177,7 @@ async fn reject_in_a_browser() {
 
     browser.open(&link).await;
     assert!(browser.text("[role=alert]").await.contains("This link was used already"));
-    browser.pictures("reset-spent", &THEMES).await;
+    browser.pictures("reset-spent", &[Scheme::Dark]).await;
     browser.follow("main a.main").await;
     browser.arrives("/portal/home").await;
 }
@@ -196,7 +193,7 @@ async fn reject_leads_into_the_reset() {
     browser.arrives("/account/reset").await;
     let said = browser.text("[role=status]").await;
     assert!(said.contains("to a•••@a•••.example at 09:12."), "{said}");
-    browser.pictures("reset-mailbox", &THEMES).await;
+    browser.pictures("reset-mailbox", &[Scheme::Light]).await;
     fits_a_phone(&browser).await;
     assert!(path_in(&smtp, ADDRESS).await.starts_with("/account/reset?code="));
 }
@@ -213,10 +210,8 @@ async fn links_in_a_browser() {
     gateway.advance("61m").await;
     browser.open(&reset).await;
     assert!(browser.text("[role=alert]").await.contains("The link worked for 1 hour."));
-    browser.pictures("reset-expired", &[Scheme::Light]).await;
     browser.open(&reset[..reset.len() - 5]).await;
     assert!(browser.text("[role=alert]").await.contains("Perhaps it is not complete"));
-    browser.pictures("reset-unknown", &[Scheme::Dark]).await;
     fits_a_phone(&browser).await;
 
     let welcome = mailed(&gateway, &smtp, &id, "welcome").await;

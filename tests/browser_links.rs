@@ -2,8 +2,6 @@
 //! lead to. With `PASSGATE_SCREENSHOTS=FOLDER` the same tests take the pictures of
 //! `docs/screenshots/`.
 
-use serde_json::Value;
-
 use crate::support::{
     Browser, Gateway, PORTAL_ADMIN, Pbx, Scheme, Screen, Settings, Smtp, THEMES, alice,
 };
@@ -36,23 +34,6 @@ async fn log_in(browser: &Browser) {
     browser.fill("#LoginUsername", &alice().login).await;
     browser.fill("#LoginPassword", &alice().pin).await;
     browser.follow("#LoginIndexForm input[type=submit]").await;
-}
-
-/// Alice's account with this address, by import.
-async fn import(gateway: &Gateway, address: &str) -> String {
-    let login = alice().login;
-    let csv = format!("login,email,name,role\n{login},{address},Alice Adams,user\n");
-    let (status, report) = gateway.import("", &csv).await;
-    assert_eq!(status, 200, "{report}");
-    gateway.account(&login).await["id"].as_str().unwrap().to_owned()
-}
-
-/// An administrator has a mail with a link sent; the link's path.
-async fn mailed(gateway: &Gateway, smtp: &Smtp, id: &str, what: &str) -> String {
-    let path = format!("/api/v1/accounts/{id}/{what}");
-    let (status, answer) = gateway.api("POST", &path, Value::Null).await;
-    assert!((200..300).contains(&status), "{status} {answer}");
-    path_in(smtp, ADDRESS).await
 }
 
 /// The path of the link in the next mail to this address.
@@ -149,7 +130,7 @@ async fn force_without_scripts() {
 async fn reject_in_a_browser() {
     let (pbx, smtp) = (Pbx::start().await, Smtp::start().await);
     let gateway = on(30, &pbx, &smtp, "").await;
-    import(&gateway, ADDRESS).await;
+    gateway.put_on_file(&alice().login, ADDRESS).await;
     let browser = browser(&gateway).await;
     log_in(&browser).await;
     browser.arrives("/portal/login").await;
@@ -187,7 +168,7 @@ async fn reject_in_a_browser() {
 async fn reject_leads_into_the_reset() {
     let (pbx, smtp) = (Pbx::start().await, Smtp::start().await);
     let gateway = on(30, &pbx, &smtp, "reject_action = \"redirect\"").await;
-    import(&gateway, ADDRESS).await;
+    gateway.put_on_file(&alice().login, ADDRESS).await;
     let browser = browser(&gateway).await;
     log_in(&browser).await;
     browser.arrives("/account/reset").await;
@@ -203,10 +184,11 @@ async fn reject_leads_into_the_reset() {
 async fn links_in_a_browser() {
     let (pbx, smtp) = (Pbx::start().await, Smtp::start().await);
     let gateway = on(1, &pbx, &smtp, "").await;
-    let id = import(&gateway, ADDRESS).await;
+    gateway.put_on_file(&alice().login, ADDRESS).await;
     let browser = browser(&gateway).await;
 
-    let reset = mailed(&gateway, &smtp, &id, "reset").await;
+    gateway.ask(&alice().login, "reset").await;
+    let reset = path_in(&smtp, ADDRESS).await;
     gateway.advance("61m").await;
     browser.open(&reset).await;
     assert!(browser.text("[role=alert]").await.contains("The link worked for 1 hour."));
@@ -214,7 +196,8 @@ async fn links_in_a_browser() {
     assert!(browser.text("[role=alert]").await.contains("Perhaps it is not complete"));
     fits_a_phone(&browser).await;
 
-    let welcome = mailed(&gateway, &smtp, &id, "welcome").await;
+    gateway.ask(&alice().login, "welcome").await;
+    let welcome = path_in(&smtp, ADDRESS).await;
     browser.open(&welcome).await;
     browser.shows("#pin").await;
     browser.pictures("welcome", &THEMES).await;

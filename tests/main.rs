@@ -26,6 +26,7 @@ mod mail;
 mod mail_server;
 mod notice;
 mod password;
+mod pbx_access;
 mod reject;
 mod secrets;
 mod sessions;

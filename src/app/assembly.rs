@@ -20,9 +20,9 @@ use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteOutbox,
     SqliteSessions,
 };
-use crate::config::{self, Config, HostPolicy, RejectAction};
+use crate::config::{self, Config, Disclosure, HostPolicy, RejectAction};
 use crate::domain::mail::MailLimit;
-use crate::flows::{LinkLives, Policies, RolloutRules, Services};
+use crate::flows::{FormLimit, LinkLives, Policies, RolloutRules, Services};
 use crate::gateway::listeners::{ServerSettings, TimeLimits};
 use crate::gateway::pipeline::{FixedOrigin, GatewaySettings, Pipeline};
 use crate::gateway::rewrite::OwnNames;
@@ -151,6 +151,11 @@ fn policies(config: &Config) -> Policies {
     let tenants = config.rollout.tenants.iter();
     Policies {
         public_host: config.server.public_url.host_str().unwrap_or_default().to_owned(),
+        public_forms_per_address: config
+            .limits
+            .public_forms_per_address
+            .map(|rate| FormLimit { most: rate.count, per: rate.period }),
+        uniform_disclosure: config.pages.disclosure == Disclosure::Uniform,
         pin: config.pin.clone(),
         rules: rules(&config.rollout.everyone),
         tenant_rules: tenants.map(|(name, tenant)| (name.clone(), rules(tenant))).collect(),

@@ -30,6 +30,8 @@ pub enum MailKind {
     Welcome,
     /// A link that confirms the address it went to.
     ConfirmEmail,
+    /// The login names that belong to an address (R-D2).
+    LoginNames,
     /// The first portal password was set.
     PasswordSet,
     /// The portal password was changed.
@@ -38,11 +40,12 @@ pub enum MailKind {
 
 impl MailKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Reset,
         Self::Rejected,
         Self::Welcome,
         Self::ConfirmEmail,
+        Self::LoginNames,
         Self::PasswordSet,
         Self::PasswordChanged,
     ];
@@ -54,6 +57,7 @@ impl MailKind {
             Self::Rejected => "rejected",
             Self::Welcome => "welcome",
             Self::ConfirmEmail => "confirm_email",
+            Self::LoginNames => "login_names",
             Self::PasswordSet => "password_set",
             Self::PasswordChanged => "password_changed",
         }
@@ -70,7 +74,16 @@ impl MailKind {
             Self::Reset | Self::Rejected => Some(Purpose::Reset),
             Self::Welcome => Some(Purpose::Welcome),
             Self::ConfirmEmail => Some(Purpose::ConfirmEmail),
-            Self::PasswordSet | Self::PasswordChanged => None,
+            Self::LoginNames | Self::PasswordSet | Self::PasswordChanged => None,
+        }
+    }
+
+    /// Whether mails of these kinds count together towards an account's limit. Reports of what was
+    /// done have none.
+    pub fn counts_with(self, other: Self) -> bool {
+        match self.purpose() {
+            Some(purpose) => other.purpose() == Some(purpose),
+            None => self == Self::LoginNames && other == self,
         }
     }
 }

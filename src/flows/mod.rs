@@ -11,6 +11,7 @@ mod opening;
 mod pbx;
 pub mod post;
 mod proof;
+pub mod public_forms;
 pub mod redeem;
 pub mod rejection;
 mod replay;
@@ -109,10 +110,24 @@ pub struct Policies {
     pub links: LinkLives,
     /// How many mails with a link one account gets.
     pub mails_per_account: MailLimit,
+    /// How many public forms (forgotten password and the like) one client address may send;
+    /// `None`: not limited.
+    pub public_forms_per_address: Option<FormLimit>,
+    /// Public forms answer the same whether an account was found or not (R-D6).
+    pub uniform_disclosure: bool,
     /// Host name of the public URL, for what is asked of the PBX without a browser.
     pub public_host: String,
     /// Whether a PIN that the PBX accepts makes an account (`directory.create_on_first_login`).
     pub create_on_first_login: bool,
+}
+
+/// So many in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FormLimit {
+    /// At most this many …
+    pub most: u32,
+    /// … in this time.
+    pub per: Duration,
 }
 
 /// What a rollout asks for besides its dates.
@@ -155,6 +170,8 @@ impl Default for Policies {
             tenant_rules: HashMap::new(),
             links: LinkLives { reset: minutes(60), welcome: minutes(72 * 60) },
             mails_per_account: MailLimit { most: 3, per: minutes(60), again_after: minutes(2) },
+            public_forms_per_address: Some(FormLimit { most: 20, per: minutes(10) }),
+            uniform_disclosure: false,
             public_host: String::new(),
             create_on_first_login: true,
         }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{MailOffice, Outage, Services};
 use crate::domain::account::Account;
+use crate::domain::login_name::LoginName;
 use crate::domain::mail::{KEEP_TRYING, MailId, MailKind, NewMail, StoredMail, retry_after};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{Enqueued, Letter, SendError, Unavailable};
@@ -107,10 +108,15 @@ async fn hand_over(
         _ => return Ok(HandedOver::NotNeeded),
     };
     let now = services.clock.now();
+    let logins = match mail.kind {
+        MailKind::LoginNames => login_names(services, &account, &mail.to).await?,
+        _ => Vec::new(),
+    };
     let mut letter = Letter {
         id: mail.id,
         kind: mail.kind,
         account: &account,
+        logins: &logins,
         to: &mail.to,
         code: None,
         valid_until: None,
@@ -132,12 +138,23 @@ async fn hand_over(
     Ok(HandedOver::Asked(office.transport.send(&finished).await))
 }
 
+/// The login names of an address within the account's tenant.
+async fn login_names(
+    services: &Services,
+    account: &Account,
+    to: &str,
+) -> Result<Vec<LoginName>, Unavailable> {
+    let mut found = services.accounts.by_email(to).await?;
+    found.retain(|other| other.login.tenant() == account.login.tenant() && !other.disabled);
+    Ok(found.into_iter().map(|other| other.login).collect())
+}
+
 /// A link of before a new password, or for another address, would not work. A report is sent
 /// whatever happened since.
 fn still_wanted(mail: &NewMail, account: &Account) -> bool {
     let current = mail.epoch.is_none_or(|epoch| epoch == account.epoch);
     let to_whom = match mail.kind {
-        MailKind::Reset | MailKind::Rejected | MailKind::Welcome => {
+        MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::LoginNames => {
             account.email.as_deref() == Some(mail.to.as_str())
         }
         MailKind::ConfirmEmail => account.email.as_deref() != Some(mail.to.as_str()),

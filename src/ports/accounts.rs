@@ -81,6 +81,10 @@ pub trait AccountStore: Send + Sync {
     /// The account with this id.
     async fn by_id(&self, id: AccountId) -> Result<Option<Account>, Unavailable>;
 
+    /// The accounts with this address on file, whatever its case, by tenant and extension; at most
+    /// a hundred.
+    async fn by_email(&self, email: &str) -> Result<Vec<Account>, Unavailable>;
+
     /// Makes an account with the given id unless the login name is taken.
     async fn create(
         &self,

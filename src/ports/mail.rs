@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::account::Account;
+use crate::domain::login_name::LoginName;
 use crate::domain::mail::{MailId, MailKind};
 use crate::domain::one_time_code::OneTimeCode;
 
@@ -16,6 +17,8 @@ pub struct Letter<'a> {
     pub kind: MailKind,
     /// Whom it is about.
     pub account: &'a Account,
+    /// The login names that it tells, for the kind that tells them.
+    pub logins: &'a [LoginName],
     /// The recipient.
     pub to: &'a str,
     /// The secret of its link, for kinds with a link.

@@ -24,10 +24,10 @@ pub enum Enqueued {
 /// The queue of mails.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Queues a mail with a link, within the account's limit. What counts are the account's mails
-    /// with links of the kinds that share its [`Purpose`](crate::domain::one_time_code::Purpose);
-    /// dropped ones do not count. Atomic: of parallel calls for one account only one queues. A mail
-    /// without a link has no limit.
+    /// Queues a mail that somebody asked for, within the account's limit. What counts are the
+    /// account's mails that [count with it](crate::domain::mail::MailKind::counts_with); dropped
+    /// ones do not. Atomic: of parallel calls for one account only one queues. A report of what was
+    /// done has no limit.
     async fn enqueue(&self, mail: NewMail, limit: MailLimit) -> Result<Enqueued, Unavailable>;
 
     /// Takes up to `most` mails that are due at `now`, oldest first: they are `Sending`, and an

@@ -17,9 +17,11 @@ use crate::domain::mail::MailKind;
 use crate::domain::one_time_code::Purpose;
 use crate::ports::{Composer, Letter, Mail};
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("base.html", include_str!("../../templates/mail/base.html")),
     ("link.html", include_str!("../../templates/mail/link.html")),
+    ("names.html", include_str!("../../templates/mail/names.html")),
+    ("names.txt", include_str!("../../templates/mail/names.txt")),
     ("report.html", include_str!("../../templates/mail/report.html")),
     ("base.txt", include_str!("../../templates/mail/base.txt")),
     ("link.txt", include_str!("../../templates/mail/link.txt")),
@@ -68,12 +70,13 @@ impl Letters {
     }
 
     fn link(&self, letter: &Letter<'_>) -> Option<String> {
-        let page = match letter.kind.purpose()? {
-            Purpose::Reset => "reset",
-            Purpose::Welcome => "welcome",
-            Purpose::ConfirmEmail => "confirm-email",
-        };
         let LetterSettings { public_url, prefix, .. } = &self.settings;
+        let page = match letter.kind.purpose() {
+            Some(Purpose::Reset) => "reset",
+            Some(Purpose::Welcome) => "welcome",
+            Some(Purpose::ConfirmEmail) => "confirm-email",
+            None => return Some(format!("{public_url}{prefix}/login")),
+        };
         Some(format!("{public_url}{prefix}/{page}?code={}", letter.code?.text()))
     }
 
@@ -114,13 +117,18 @@ impl Letters {
             let values = [("duration", texts.span(life)), ("until", self.moment(until, tenant))];
             texts.fill("mail.valid", &values.each_ref().map(|(n, v)| (*n, v.as_str())))
         });
+        let logins: Vec<String> = match letter.logins {
+            [] => vec![letter.account.login.to_string()],
+            several => several.iter().map(ToString::to_string).collect(),
+        };
         context! {
             subject => own("subject"),
             heading => own("heading"),
             lead => own("lead"),
             button => own("button"),
             not_you => own("not_you"),
-            login => letter.account.login.to_string(),
+            login_label => texts.count("mail.login_name", logins.len() as u64),
+            logins,
             greeting,
             valid,
         }
@@ -143,6 +151,7 @@ impl Composer for Letters {
         let values = self.values(letter);
         let template = match letter.kind {
             MailKind::PasswordSet | MailKind::PasswordChanged => "report",
+            MailKind::LoginNames => "names",
             MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::ConfirmEmail => {
                 "link"
             }

@@ -51,6 +51,7 @@ fn compose_for(account: &Account, kind: MailKind, hours: i64) -> Mail {
         id: MailId(Uuid::from_u128(2)),
         kind,
         account,
+        logins: &[],
         to: "jane@corp.example",
         code: kind.purpose().map(|_| &code),
         valid_until: kind.purpose().map(|_| now + jiff::SignedDuration::from_hours(hours)),

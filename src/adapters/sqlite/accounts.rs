@@ -43,6 +43,20 @@ impl AccountStore for SqliteAccounts {
         by_id(&mut reader, id).await
     }
 
+    async fn by_email(&self, email: &str) -> Result<Vec<Account>, Unavailable> {
+        // SQLite's `lower` knows ASCII only: for its index to be of use, so does ours.
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM accounts WHERE lower(email) = ? ORDER BY tenant, extension_order LIMIT 100"
+        ))
+        .bind(email.trim().to_ascii_lowercase())
+        .fetch_all(self.database.readers())
+        .await
+        .map_err(unavailable)?;
+        rows.iter().map(account).collect()
+    }
+
     async fn create(
         &self,
         id: AccountId,

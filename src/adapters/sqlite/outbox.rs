@@ -274,7 +274,9 @@ async fn held_back(
     mail: &NewMail,
     limit: MailLimit,
 ) -> Result<Option<Timestamp>, Unavailable> {
-    let Some(purpose) = mail.kind.purpose() else { return Ok(None) };
+    if !mail.kind.counts_with(mail.kind) {
+        return Ok(None);
+    }
     let window = limit.per.max(limit.again_after);
     // Those of the time to come, too: parallel calls read the clock in another order than they
     // arrive here. But not those of a clock that was far ahead and was put right since.
@@ -292,7 +294,7 @@ async fn held_back(
     .map_err(unavailable)?;
     let (mut latest, mut under_way, mut in_time) = (None, None, 0);
     for row in &rows {
-        if kind(row)?.purpose() != Some(purpose) {
+        if !mail.kind.counts_with(kind(row)?) {
             continue;
         }
         let at = from_micros(row.try_get("asked_at").map_err(unavailable)?)?;

@@ -1,0 +1,2 @@
+-- For people who know their address, but not their login name.
+CREATE INDEX accounts_by_email ON accounts (lower(email));

@@ -1,9 +1,6 @@
 //! Secrets are nowhere they do not belong: planted values, then a search through everything that
 //! the gateway writes and says.
 
-use std::fs;
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use passgate::demo::portal::{Failure, PortalUser};
@@ -138,9 +135,8 @@ async fn planted_secrets_are_found_nowhere() {
     assert!(gateway.stop().await);
     let log = gateway.log();
     assert!(log.contains(&login) && log.contains("authentication failure"), "{log}");
-    let mut files = vec![("the log".to_owned(), log.into_bytes())];
+    let mut files = gateway.written();
     files.push(("administration".to_owned(), shown.into_bytes()));
-    collect(&gateway.directory().join("data"), &mut files);
     let has =
         |what: &[u8]| files.iter().any(|(name, file)| name.contains("db") && holds(file, what));
     assert!(has(TENANT.as_bytes()), "the search does not see what is in the database");
@@ -265,17 +261,6 @@ async fn bad_bodies_at_the_login_are_refused() {
     assert_eq!(pbx.tried(), []);
     let held = browser.log_in(&login, &pin).await;
     assert_eq!((held.status, held.location()), (303, "/account/set-password"));
-}
-
-fn collect(folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.is_file() {
-            files.push((path.display().to_string(), fs::read(&path).unwrap()));
-        }
-    }
 }
 
 fn holds(bytes: &[u8], what: &[u8]) -> bool {

@@ -83,6 +83,11 @@ impl SamplePerson {
         }
     }
 
+    /// The address that Passgate knows: none of somebody whom it has never heard of.
+    pub fn email_on_file(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.state != SampleState::Unknown)
+    }
+
     /// What happens in `phase` (`quiet`, `warn`, `force` or `reject`) when the person logs in for the
     /// first time.
     pub fn expectation(&self, phase: &str) -> String {
@@ -92,7 +97,13 @@ impl SamplePerson {
                 "The PIN opens the portal. A notice on every page asks for a portal password."
             }
             "force" => "The PIN leads to one page only: choose a portal password.",
-            _ => "The PIN is refused, and the page says what to do.",
+            _ if self.email_on_file().is_none() => {
+                "The PIN is refused. There is no e-mail address on file, so the page says whom to \
+                 ask."
+            }
+            _ => {
+                "The PIN is refused. A link to set a portal password is e-mailed: see the mailbox."
+            }
         };
         match self.state {
             SampleState::Password(_) => {
@@ -127,6 +138,11 @@ mod tests {
         assert_eq!(people.len(), 11);
         assert!(people.iter().any(|person| person.email.is_none()));
         assert!(people.iter().any(|person| person.login == "201-wickedsprockets"));
+        for person in &people {
+            // Whoever can get a link is told where to find it (R-A4).
+            let link = person.email_on_file().is_some() && person.password().is_none();
+            assert_eq!(person.expectation("reject").contains("see the mailbox"), link);
+        }
         for person in &people {
             assert!(person.pin.len() >= 4 && person.pin.bytes().all(|byte| byte.is_ascii_digit()));
         }

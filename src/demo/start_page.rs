@@ -167,6 +167,7 @@ async fn start(State(shared): State<Arc<Shared>>) -> Response {
                 login => person.login.clone(),
                 pin => person.pin.clone(),
                 password => person.password(),
+                email => person.email_on_file(),
                 note => person.note,
                 expect => person.expectation(&phase),
             }
@@ -253,9 +254,11 @@ async fn mail_html(State(shared): State<Arc<Shared>>, Path(number): Path<u64>) -
     let Some(html) = shared.site.mailbox.mail(number).and_then(|mail| mail.html) else {
         return (StatusCode::NOT_FOUND, "no such mail").into_response();
     };
-    let mut response = Html(format!("<base target=\"_blank\">{html}")).into_response();
+    // Inside the head: before the doctype it would change how the page is laid out.
+    let page = html.replacen("<head>", "<head><base target=\"_blank\">", 1);
+    let mut response = Html(page).into_response();
     let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
-                  sandbox allow-popups allow-popups-to-escape-sandbox";
+                  frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
     let policy = HeaderValue::from_static(policy);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
@@ -391,13 +394,25 @@ mod tests {
             to: "alice@abc-company.example".into(),
             subject: "Set <your> password".into(),
             text: "Open https://localhost:8443/account/reset?code=1 soon.".into(),
-            html: Some("<p>Hello <a href=\"https://localhost:8443/\">there</a></p>".into()),
+            html: Some(
+                "<!doctype html><head></head><p>Hello <a href=\"https://localhost:8443/\">there</a>\
+                 <script>alert(1)</script></p>"
+                    .into(),
+            ),
             at: STEPS[1].1.parse().unwrap(),
         });
         assert!(get(&router, "/mail").await.contains("Set &lt;your&gt; password"));
         let mail = get(&router, "/mail/1").await;
         assert!(mail.contains("alice@abc-company.example") && mail.contains("/mail/1/html"));
         assert!(mail.contains("code=1</a> soon."), "{mail}");
-        assert!(get(&router, "/mail/1/html").await.contains("<p>Hello"));
+        let html = get(&router, "/mail/1/html").await;
+        assert!(html.starts_with("<!doctype html><head><base target=\"_blank\">"), "{html}");
+        // It runs no script, whatever is in it, and only our own page shows it in a frame.
+        let request = Request::get("/mail/1/html").body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        for part in ["default-src 'none'", "sandbox allow-popups", "frame-ancestors 'self'"] {
+            assert!(policy.contains(part) && !policy.contains("allow-scripts"), "{policy}");
+        }
     }
 }

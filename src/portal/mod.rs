@@ -10,7 +10,7 @@ mod subscribers;
 mod upstream;
 
 pub use driver::LoginDriver;
-pub use subscribers::{AdminAccess, NoSubscribers, PbxSubscribers};
+pub use subscribers::{AdminAccess, PbxSubscribers};
 pub use upstream::{HostHeader, UpstreamSettings};
 
 #[cfg(test)]
@@ -18,3 +18,5 @@ pub use upstream::{HostHeader, UpstreamSettings};
 mod demo_tests;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+pub(crate) use testing::NoSubscribers;

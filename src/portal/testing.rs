@@ -1,10 +1,15 @@
-//! What the room's tests share.
+//! What the tests of this room, and of others, share.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
+
+use crate::domain::login_name::LoginName;
+use crate::domain::secret::Secret;
+use crate::ports::{OwnSession, PinWriting, PinWritten, Subscribers, Unavailable};
 
 /// Everything that this thread logs, down to `trace`, as long as it lives.
 pub(super) struct Log {
@@ -43,6 +48,38 @@ impl io::Write for Written {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A PBX that lets nobody read or write a PIN.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoSubscribers;
+
+#[async_trait]
+impl Subscribers for NoSubscribers {
+    fn writing(&self) -> PinWriting {
+        PinWriting::Impossible
+    }
+
+    fn reading(&self) -> bool {
+        false
+    }
+
+    async fn write_pin(
+        &self,
+        _login: &LoginName,
+        _pin: &Secret,
+        _own: Option<OwnSession<'_>>,
+    ) -> PinWritten {
+        PinWritten::NotAsked(Unavailable::new("pbx", "the profile knows no way to write a PIN"))
+    }
+
+    async fn read_pin(&self, _login: &LoginName) -> Result<Option<Secret>, Unavailable> {
+        Err(Unavailable::new("pbx", "the profile knows no way to read a PIN"))
+    }
+
+    async fn ping(&self) -> Result<(), Unavailable> {
         Ok(())
     }
 }

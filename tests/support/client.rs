@@ -39,15 +39,24 @@ impl Answer {
 
     /// The value of a hidden or other input in the page.
     pub fn input(&self, name: &str) -> String {
-        let text = self.text();
-        let at = text
-            .find(&format!("name=\"{name}\""))
-            .unwrap_or_else(|| panic!("no input {name} in {text}"));
-        let tag_start = text[..at].rfind('<').unwrap();
-        let tag = &text[tag_start..tag_start + text[tag_start..].find('>').unwrap()];
-        let value = tag.split("value=\"").nth(1).unwrap_or_default();
-        value.split('"').next().unwrap_or_default().to_owned()
+        input(&self.text(), name)
     }
+
+    /// The same in the page's last form. The first one may be that of the sign-out button.
+    pub fn last_form_input(&self, name: &str) -> String {
+        let text = self.text();
+        input(&text[text.rfind("<form").expect("it has a form")..], name)
+    }
+}
+
+fn input(text: &str, name: &str) -> String {
+    let at = text
+        .find(&format!("name=\"{name}\""))
+        .unwrap_or_else(|| panic!("no input {name} in {text}"));
+    let tag_start = text[..at].rfind('<').unwrap();
+    let tag = &text[tag_start..tag_start + text[tag_start..].find('>').unwrap()];
+    let value = tag.split("value=\"").nth(1).unwrap_or_default();
+    value.split('"').next().unwrap_or_default().to_owned()
 }
 
 impl Client {
@@ -173,7 +182,7 @@ impl Client {
     pub async fn use_link(&self, link: &str, fields: &[(&str, &str)]) -> Answer {
         let page = self.get(link).await;
         assert_eq!(page.status, 200, "{link}: {}", page.text());
-        let (csrf, code) = (page.input("csrf"), page.input("code"));
+        let (csrf, code) = (page.last_form_input("csrf"), page.input("code"));
         let form = [&[("csrf", csrf.as_str()), ("code", code.as_str())], fields].concat();
         self.post(link.split('?').next().unwrap(), &form).await
     }

@@ -268,6 +268,23 @@ impl Gateway {
         std::fs::read_to_string(self.directory.path().join("log.txt")).unwrap_or_default()
     }
 
+    /// Everything that it has written: its log, and each file of its data directory.
+    pub fn written(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files = vec![("the log".to_owned(), self.log().into_bytes())];
+        let mut folders = vec![self.directory.path().join("data")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.is_file() {
+                    files.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+                }
+            }
+        }
+        files
+    }
+
     fn socket(&self) -> PathBuf {
         self.directory.path().join("data/admin.sock")
     }

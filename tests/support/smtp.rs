@@ -67,6 +67,11 @@ impl Received {
     pub fn path(&self) -> &str {
         self.link().strip_prefix("https://localhost").expect("it begins with the public URL")
     }
+
+    /// The code of the one link.
+    pub fn code(&self) -> &str {
+        self.link().split_once("?code=").expect("it has a code").1
+    }
 }
 
 /// A running mail server.

@@ -57,11 +57,15 @@ pub(super) async fn readyz(State(state): State<AdminState>, headers: HeaderMap) 
 /// The exposition. What only the store knows is read now; without the store the rest is shown.
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
     let (services, metrics) = (&state.services, &state.metrics);
-    let (sessions, accounts, write_backs) = tokio::join!(
+    let (sessions, accounts, write_backs, outbox) = tokio::join!(
         within("store", services.sessions.count()),
         within("store", services.accounts.count()),
         within("store", services.credentials.open_write_backs()),
+        within("store", services.outbox.counts()),
     );
+    if let Ok(counts) = outbox {
+        metrics.outbox(counts.into_iter().map(|(state, count)| (state.name(), count)));
+    }
     if let Ok(open) = write_backs {
         metrics.pin_writebacks_open(open);
     }

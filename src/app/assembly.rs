@@ -34,7 +34,7 @@ use crate::ports::{Clock, PinWriting, Random, Subscribers as _};
 use crate::profile::Profile;
 use crate::telemetry::Metrics;
 use crate::web::admin::{AdminState, AdminTokens, ClockControl, KeyControl, KeyInfo};
-use crate::web::{OwnPages, PagesSettings};
+use crate::web::{LoginNames, OwnPages, PagesSettings};
 
 /// Most sessions kept in memory; the others are one look into the store away.
 const CACHED_SESSIONS: u64 = 200_000;
@@ -347,15 +347,15 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         tenant_time_zones: tenant_time_zones(config),
         affected: rules.affected.clone(),
     };
-    let reader = Arc::clone(profile);
-    let pages = OwnPages::new(
-        Arc::clone(services),
-        page_settings,
-        Arc::new(move |typed: &str, host: &str| {
+    let (reader, hosts) = (Arc::clone(profile), Arc::clone(profile));
+    let login_names = LoginNames {
+        read: Arc::new(move |typed: &str, host: &str| {
             let tenant = reader.tenant_of_host(host);
             reader.login_name(typed, tenant.as_deref()).ok()
         }),
-    );
+        tenant_of: Arc::new(move |host: &str| hosts.tenant_of_host(host)),
+    };
+    let pages = OwnPages::new(Arc::clone(services), page_settings, login_names);
     let urls = server_urls(config);
     let fixed_origin = match &config.upstream.host {
         HostPolicy::Preserve => None,

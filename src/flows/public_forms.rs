@@ -37,6 +37,8 @@ pub enum FormOutcome {
         at: Timestamp,
         /// What it is.
         kind: MailKind,
+        /// The account's tenant, for its clock.
+        tenant: String,
     },
     /// Nobody was found, or nobody who can be written to: ask support.
     AskSupport,
@@ -190,5 +192,6 @@ async fn mail(
     services.audit.record(event.from_client(stranger.client).with_result(result));
     let address = account.email.clone().unwrap_or_default();
     let to = if hide { masked(&address) } else { address };
-    Ok(FormOutcome::Mailed { to, at, kind })
+    let tenant = account.login.tenant().to_owned();
+    Ok(FormOutcome::Mailed { to, at, kind, tenant })
 }

@@ -138,6 +138,8 @@ pub(super) enum Refusal {
     },
     /// The e-mail address is none.
     BadEmail,
+    /// Several people have this address: the extension must be said, too.
+    ExtensionNeeded,
     /// It is being saved in another window at this moment.
     Conflict,
 }
@@ -178,7 +180,8 @@ impl Refusal {
             | Self::PinRefused
             | Self::Different
             | Self::Against { .. }
-            | Self::BadEmail => StatusCode::UNPROCESSABLE_ENTITY,
+            | Self::BadEmail
+            | Self::ExtensionNeeded => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 
@@ -213,6 +216,7 @@ impl Refusal {
             Self::PinRefused => "message.pin_refused",
             Self::Different => "message.different",
             Self::BadEmail => "message.bad_email",
+            Self::ExtensionNeeded => "ask.extension_needed",
             Self::Conflict => "message.conflict",
         };
         vec![Part::of(look.texts().get(key).to_owned())]
@@ -231,6 +235,7 @@ impl Refusal {
                 .map(|(field, _)| field)
                 .collect(),
             Self::BadEmail => vec!["email"],
+            Self::ExtensionNeeded => vec!["extension"],
             Self::Said(_) | Self::Incomplete(_) | Self::Conflict => Vec::new(),
         }
     }

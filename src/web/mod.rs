@@ -80,8 +80,14 @@ pub struct Visitor {
     pub wants_json: bool,
 }
 
-/// Reads what a user typed as login name, on a host (which may name the tenant): the profile's.
-pub type LoginNames = Arc<dyn Fn(&str, &str) -> Option<LoginName> + Send + Sync>;
+/// Reads login names: the profile's part.
+#[derive(Clone)]
+pub struct LoginNames {
+    /// What a user typed, on a host (which may name the tenant).
+    pub read: Arc<dyn Fn(&str, &str) -> Option<LoginName> + Send + Sync>,
+    /// The tenant that a host names, if it names one.
+    pub tenant_of: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+}
 
 /// Waiting times are shown in minutes, rounded up.
 fn minutes(wait: Duration) -> u64 {

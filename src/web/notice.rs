@@ -231,7 +231,7 @@ impl Look {
     }
 
     /// The time of day on a tenant's clock; with the date, if it is another day than `today`.
-    fn moment(&self, at: Timestamp, today: Timestamp, tenant: &str) -> String {
+    pub(super) fn moment(&self, at: Timestamp, today: Timestamp, tenant: &str) -> String {
         let settings = self.settings();
         let zone = settings.tenant_time_zones.get(tenant).unwrap_or(&settings.time_zone);
         let (at, today) = (at.to_zoned(zone.clone()), today.to_zoned(zone.clone()));

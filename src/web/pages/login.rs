@@ -84,7 +84,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
 
     let attempt = LoginAttempt {
         typed: typed.to_owned(),
-        login: (pages.login_names)(typed, &visitor.host),
+        login: (pages.login_names.read)(typed, &visitor.host),
         secret,
         carried: Vec::new(),
         channel: "page",

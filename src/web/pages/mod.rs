@@ -1,6 +1,7 @@
 //! The pages, one file each. A page reads the visit, asks one flow, and says the outcome by the
 //! table in `answers`.
 
+mod ask;
 mod choosing;
 mod confirm_email;
 mod current_pin;
@@ -51,6 +52,15 @@ pub fn pages(services: Arc<Services>, settings: PagesSettings, login_names: Logi
         .route(&at("login"), get(login::show).post(login::submit))
         .route(&at("security"), get(security::show).post(security::submit))
         .route(&at("set-password"), get(set_password::show).post(set_password::submit))
+        .route(
+            &at("forgot-password"),
+            get(ask::show_forgot_password).post(ask::submit_forgot_password),
+        )
+        .route(
+            &at("forgot-login-name"),
+            get(ask::show_forgot_login_name).post(ask::submit_forgot_login_name),
+        )
+        .route(&at("new-user"), get(ask::show_new_user).post(ask::submit_new_user))
         .route(&at("reset"), get(link::show_reset).post(link::submit_reset))
         .route(&at("welcome"), get(link::show_welcome).post(link::submit_welcome))
         .route(&at("confirm-email"), get(confirm_email::show).post(confirm_email::submit))

@@ -26,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
 use super::letters::{LetterSettings, Letters};
-use super::{PagesSettings, pages};
+use super::{LoginNames, PagesSettings, pages};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
 use crate::adapters::clock::MovableClock;
@@ -162,10 +162,14 @@ impl World {
                 ..Policies::default()
             },
         });
-        let names = move |typed: &str, host: &str| {
-            profile.login_name(typed, profile.tenant_of_host(host).as_deref()).ok()
+        let (reader, hosts) = (Arc::clone(&profile), profile);
+        let names = LoginNames {
+            read: Arc::new(move |typed: &str, host: &str| {
+                reader.login_name(typed, reader.tenant_of_host(host).as_deref()).ok()
+            }),
+            tenant_of: Arc::new(move |host: &str| hosts.tenant_of_host(host)),
         };
-        let router = pages(Arc::clone(&services), settings(), Arc::new(names));
+        let router = pages(Arc::clone(&services), settings(), names);
         Self { portal, desk, mailbox, clock, database, services, router, _place: place }
     }
 

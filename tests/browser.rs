@@ -416,6 +416,23 @@ async fn the_demo_can_be_clicked_through() {
     log_in(&browser, "1006@abc-company.11111.service", "39027").await;
     let message = browser.text("#passgate-message").await;
     assert!(message.contains("no longer opens the portal"), "{message}");
+
+    // R-A4: the link that the page speaks of is in the mailbox, and opens.
+    let mailbox = format!("{}/mail", demo.start);
+    let latest = ".mails li:first-child";
+    browser
+        .until("the mail to Frank", async || {
+            browser.open(&mailbox).await;
+            browser.has(latest).await && browser.text(latest).await.contains("front-desk@")
+        })
+        .await;
+    browser.follow(".mails a").await;
+    browser.pictures("demo-mail", &THEMES).await;
+    browser.open(&browser.attribute("pre a", "href").await).await;
+    browser.shows("#password").await;
+    assert!(browser.path().await.starts_with("/account/reset?code="));
+
+    browser.open(&demo.portal).await;
     log_in(&browser, alice, PASSWORD).await;
     browser.arrives("/portal/home").await;
 }

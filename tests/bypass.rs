@@ -7,7 +7,7 @@
 use passgate::demo::portal::{LoginResult, RecordedRequest};
 
 use crate::support::shapes::{Guess, MARK, Shape, shapes};
-use crate::support::{Client, Gateway, Pbx, Person, Raw, RawAnswer, Settings, alice};
+use crate::support::{Client, Gateway, PORTAL_ADMIN, Pbx, Person, Raw, RawAnswer, Settings, alice};
 
 const PASSWORD: &str = "Correct-Horse-7";
 
@@ -72,6 +72,51 @@ async fn the_pin_of_who_has_a_password_reaches_no_login() {
         some => Err(format!("the PBX was asked: {some:?}")),
     })
     .await;
+}
+
+/// R-A6: a request that was begun in time and is finished too late comes too late: what counts is
+/// the moment in which it is whole, however slowly it was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_takes_until_the_next_phase_comes_too_late() {
+    let set = format!("pin=80246&password={PASSWORD}&confirm={PASSWORD}");
+    let change = format!("current_password={}&password={PASSWORD}&confirm={PASSWORD}", alice().pin);
+    for (begun, path, fields, finished) in [
+        ("2032-12-31T23:59:00Z", "/account/set-password", &set, "2033-01-01T00:00:00Z"),
+        ("2032-12-31T23:59:00Z", "/account/set-password", &set, "signed out"),
+        ("2031-12-31T23:59:00Z", "/account/security", &change, "2032-01-01T00:00:00Z"),
+    ] {
+        let pbx = Pbx::start().await;
+        let settings =
+            Settings { now: begun.into(), more: PORTAL_ADMIN.into(), ..Settings::default() };
+        let gateway = Gateway::with(&pbx, settings).await;
+        let browser = gateway.client();
+        assert_eq!(browser.log_in(&alice().login, &alice().pin).await.status, 303);
+        let form = format!("csrf={}&{fields}", browser.get(path).await.input("csrf"));
+        let mut connection = gateway.raw().await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {}\r\nContent-Length: {}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\n\r\n",
+            browser.cookie_header(),
+            form.len()
+        );
+        connection.send(head).await;
+        assert!(connection.head().await.contains("100"), "it is let in");
+        connection.send(&form[..10]).await;
+        if finished == "signed out" {
+            let id = gateway.account(&alice().login).await["id"].as_str().unwrap().to_owned();
+            let path = format!("/api/v1/accounts/{id}/sign-out");
+            assert_eq!(gateway.api("POST", &path, serde_json::Value::Null).await.0, 200);
+        } else {
+            gateway.set_clock(finished).await;
+        }
+        connection.send(&form[10..]).await;
+        let answer = connection.answer().await.unwrap();
+        assert_eq!(answer.status, 303, "{}", answer.everything());
+        assert!(answer.location().starts_with("/account/"), "{path} {}", answer.location());
+        let state = gateway.account(&alice().login).await["state"].clone();
+        assert_eq!(state, "pin_only", "{path}, {finished}: {}", answer.everything());
+        assert_eq!(pbx.pin_of(&alice().login), alice().pin);
+    }
 }
 
 /// Bypass: credential fields inside a valid session of another account.

@@ -71,7 +71,8 @@ pub(super) fn reaches_portal(services: &Services, session: &Arc<LiveSession>) ->
         .is_some_and(|admitted| matches!(admitted.standing, Standing::Full { .. }))
 }
 
-fn stand(services: &Services, session: Arc<LiveSession>) -> Option<Admitted> {
+/// What a session reaches at this moment; `None` if it has ended.
+pub(super) fn stand(services: &Services, session: Arc<LiveSession>) -> Option<Admitted> {
     let now = services.clock.now();
     let record = session.record();
     // The phase rules hold for sessions obtained with a PIN only: the others skip the look-up.

@@ -9,7 +9,7 @@ use super::exchange::Exchange;
 use super::intercept::{self, Landing, Sender};
 use super::pipeline::Pipeline;
 use super::route::Route;
-use super::{client_kind, cookies, entry, respond};
+use super::{client_kind, cookies, entry, gate, respond};
 use crate::flows::Outage;
 use crate::web::notice::Message;
 use crate::web::{ErrorKind, next_page};
@@ -174,14 +174,19 @@ impl Pipeline {
         Ok(true)
     }
 
-    /// A bounded body of a request that we answer; `None` when it was answered with 413.
+    /// A bounded body of a request that we answer; `None` when it was answered with 413. A body can
+    /// take its time, and what its session may reach can end in it: that is judged anew.
     pub(super) async fn own_body(
         &self,
         session: &mut Session,
         ctx: &mut Exchange,
     ) -> pingora::Result<Option<Bytes>> {
         match respond::read_body(session, OWN_BODY, self.settings.body_stall).await? {
-            respond::BodyRead::Complete(body) => Ok(Some(body)),
+            respond::BodyRead::Complete(body) => {
+                let admitted = ctx.admitted.take();
+                ctx.admitted = admitted.and_then(|one| gate::stand(&self.services, one.session));
+                Ok(Some(body))
+            }
             respond::BodyRead::TooLarge => {
                 session.set_keepalive(None);
                 self.refuse(session, ctx, ErrorKind::TooLarge).await?;

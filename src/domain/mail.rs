@@ -36,11 +36,13 @@ pub enum MailKind {
     PasswordSet,
     /// The portal password was changed.
     PasswordChanged,
+    /// Another address was put on file: told to the one before (R-D5).
+    EmailChanged,
 }
 
 impl MailKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Reset,
         Self::Rejected,
         Self::Welcome,
@@ -48,6 +50,7 @@ impl MailKind {
         Self::LoginNames,
         Self::PasswordSet,
         Self::PasswordChanged,
+        Self::EmailChanged,
     ];
 
     /// In a stable spelling: in the store, in metrics, in the admin API.
@@ -60,6 +63,7 @@ impl MailKind {
             Self::LoginNames => "login_names",
             Self::PasswordSet => "password_set",
             Self::PasswordChanged => "password_changed",
+            Self::EmailChanged => "email_changed",
         }
     }
 
@@ -74,7 +78,9 @@ impl MailKind {
             Self::Reset | Self::Rejected => Some(Purpose::Reset),
             Self::Welcome => Some(Purpose::Welcome),
             Self::ConfirmEmail => Some(Purpose::ConfirmEmail),
-            Self::LoginNames | Self::PasswordSet | Self::PasswordChanged => None,
+            Self::LoginNames | Self::PasswordSet | Self::PasswordChanged | Self::EmailChanged => {
+                None
+            }
         }
     }
 

@@ -158,7 +158,7 @@ fn still_wanted(mail: &NewMail, account: &Account) -> bool {
             account.email.as_deref() == Some(mail.to.as_str())
         }
         MailKind::ConfirmEmail => account.email.as_deref() != Some(mail.to.as_str()),
-        MailKind::PasswordSet | MailKind::PasswordChanged => true,
+        MailKind::PasswordSet | MailKind::PasswordChanged | MailKind::EmailChanged => true,
     };
     current && to_whom && !account.disabled
 }

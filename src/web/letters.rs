@@ -17,11 +17,13 @@ use crate::domain::mail::MailKind;
 use crate::domain::one_time_code::Purpose;
 use crate::ports::{Composer, Letter, Mail};
 
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 10] = [
     ("base.html", include_str!("../../templates/mail/base.html")),
     ("link.html", include_str!("../../templates/mail/link.html")),
     ("names.html", include_str!("../../templates/mail/names.html")),
     ("names.txt", include_str!("../../templates/mail/names.txt")),
+    ("note.html", include_str!("../../templates/mail/note.html")),
+    ("note.txt", include_str!("../../templates/mail/note.txt")),
     ("report.html", include_str!("../../templates/mail/report.html")),
     ("base.txt", include_str!("../../templates/mail/base.txt")),
     ("link.txt", include_str!("../../templates/mail/link.txt")),
@@ -151,6 +153,7 @@ impl Composer for Letters {
         let values = self.values(letter);
         let template = match letter.kind {
             MailKind::PasswordSet | MailKind::PasswordChanged => "report",
+            MailKind::EmailChanged => "note",
             MailKind::LoginNames => "names",
             MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::ConfirmEmail => {
                 "link"

@@ -29,6 +29,7 @@ mod login;
 mod mail;
 mod mail_server;
 mod notice;
+mod outbox;
 mod password;
 mod pbx_access;
 mod reject;

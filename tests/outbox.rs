@@ -360,3 +360,35 @@ async fn killed_again_and_again() {
     let again = arrived.values().map(|ids| ids.len() - 1).sum::<usize>();
     assert!(again <= faults.len(), "{again} came again: {arrived:?}");
 }
+
+/// R-A4: an address that was put right gets its mail at once. When the account had all its mails of
+/// this hour, the page says where and when the last one really went, and an administrator is told
+/// the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_a_mail_that_was_not_sent() {
+    let world = World::of(1, "reject").await;
+    let told = async || {
+        let browser = world.gateway.client();
+        assert_eq!(browser.log_in(&login(0), PIN).await.location(), "/portal/login");
+        let page = browser.get("/portal/login").await.text().replace("&#8226;", "•");
+        let said = page.split("We sent a link to set your portal password to ").nth(1).unwrap();
+        said.split(';').next().unwrap().to_owned()
+    };
+    let on_file = async |email: &str| {
+        let path = format!("/api/v1/accounts/{}", login(0));
+        assert_eq!(world.gateway.api("PATCH", &path, json!({ "email": email })).await.0, 200);
+    };
+    let wrong = "p•••@c•••.example at 12:0";
+    assert!(told().await.starts_with(wrong));
+    on_file("zoe@home.example").await;
+    assert!(told().await.starts_with("z•••@h•••.example at 12:0"), "at once");
+    on_file(&address(0)).await;
+    world.gateway.advance("3m").await;
+    assert!(told().await.starts_with(wrong));
+    on_file("zoe@home.example").await;
+    assert!(told().await.starts_with(wrong), "the third went there");
+    let answer = world.gateway.ask(&login(0), "reset").await;
+    assert_eq!((&answer["mail"], &answer["to"]), (&json!("already"), &json!(address(0))));
+    world.gateway.advance("1h").await;
+    assert!(told().await.starts_with("z•••@h•••.example at 13:"));
+}

@@ -16,7 +16,7 @@ use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{Enqueued, Letter, SendError, Unavailable};
 
 /// Answer to asking for a mail with a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requested {
     /// It is on its way.
     Now {
@@ -27,6 +27,8 @@ pub enum Requested {
     Already {
         /// When it was asked for.
         at: Timestamp,
+        /// Where it went, or goes.
+        to: String,
     },
     /// There is no address on file.
     NoAddress,
@@ -56,7 +58,7 @@ pub async fn request(
     let limit = services.policies.mails_per_account;
     Ok(match services.outbox.enqueue(mail, limit).await? {
         Enqueued::Now => Requested::Now { at },
-        Enqueued::Already { asked_at } => Requested::Already { at: asked_at },
+        Enqueued::Already { asked_at, to } => Requested::Already { at: asked_at, to },
     })
 }
 

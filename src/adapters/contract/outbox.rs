@@ -35,8 +35,9 @@ async fn stored(world: &World, id: MailId) -> StoredMail {
     world.outbox.by_id(id).await.unwrap().unwrap()
 }
 
+/// One to the usual address was asked for at this time.
 fn already(asked_at: Timestamp) -> Enqueued {
-    Enqueued::Already { asked_at }
+    Enqueued::Already { asked_at, to: "ada@example.com".into() }
 }
 
 /// R-D1: what was queued survives a power cut, as it was.

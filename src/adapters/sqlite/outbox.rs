@@ -49,8 +49,8 @@ impl SqliteOutbox {
 impl Outbox for SqliteOutbox {
     async fn enqueue(&self, mail: NewMail, limit: MailLimit) -> Result<Enqueued, Unavailable> {
         let mut transaction = self.database.write_durably().await?;
-        if let Some(asked_at) = held_back(&mut transaction, &mail, limit).await? {
-            return Ok(Enqueued::Already { asked_at });
+        if let Some((asked_at, to)) = held_back(&mut transaction, &mail, limit).await? {
+            return Ok(Enqueued::Already { asked_at, to });
         }
         insert(&mut transaction, &mail).await?;
         transaction.commit().await.map_err(unavailable)?;
@@ -267,19 +267,20 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// When the latest of the mails that share the new one's limit was asked for, if they leave no
-/// room for it.
+/// When the latest of the mails that share the new one's limit was asked for, and where it goes, if
+/// they leave no room for it.
 async fn held_back(
     connection: &mut SqliteConnection,
     mail: &NewMail,
     limit: MailLimit,
-) -> Result<Option<Timestamp>, Unavailable> {
+) -> Result<Option<(Timestamp, String)>, Unavailable> {
     let Some(purpose) = mail.kind.purpose() else { return Ok(None) };
     let window = limit.per.max(limit.again_after);
     // Those of the time to come, too: parallel calls read the clock in another order than they
     // arrive here. But not those of a clock that was far ahead and was put right since.
     let rows = sqlx::query(
-        "SELECT kind, asked_at, recipient = ?4 AND state <> 'dead' AS under_way FROM outbox
+        "SELECT kind, asked_at, recipient, recipient = ?4 AND state <> 'dead' AS under_way
+           FROM outbox
           WHERE account = ?1 AND asked_at > ?2 AND asked_at < ?3 AND state <> 'dropped'
           ORDER BY asked_at DESC",
     )
@@ -296,14 +297,15 @@ async fn held_back(
             continue;
         }
         let at = from_micros(row.try_get("asked_at").map_err(unavailable)?)?;
-        latest = latest.or(Some(at));
+        let to: String = row.try_get("recipient").map_err(unavailable)?;
         if at > mail.asked_at - limit.per {
             in_time += 1;
         }
         let same: bool = row.try_get("under_way").map_err(unavailable)?;
         if same && at > mail.asked_at - limit.again_after {
-            under_way = under_way.or(Some(at));
+            under_way = under_way.or_else(|| Some((at, to.clone())));
         }
+        latest = latest.or(Some((at, to)));
     }
     let spent = in_time >= limit.most;
     Ok(under_way.or(latest.filter(|_| spent)))

@@ -73,12 +73,15 @@ pub async fn deliver(services: &Services, most: usize) -> Result<usize, Unavaila
         let sent = match outage.clone() {
             // What holds for the mail before holds for this one: it is not even tried.
             Some(why) => Err(SendError::Outage(why)),
-            None => match hand_over(services, office, &stored).await? {
-                HandedOver::NotNeeded => {
+            None => match hand_over(services, office, &stored).await {
+                Ok(HandedOver::NotNeeded) => {
                     services.outbox.drop_mail(stored.mail.id, services.clock.now()).await?;
                     continue;
                 }
-                HandedOver::Asked(answer) => answer,
+                Ok(HandedOver::Asked(answer)) => answer,
+                // A record that cannot be read holds up its own mail, not those behind it. If it is
+                // the whole store, noting this fails as well.
+                Err(unavailable) => Err(SendError::Later(unavailable.to_string())),
             },
         };
         if let Err(SendError::Outage(why)) = &sent {
@@ -142,7 +145,8 @@ fn still_wanted(mail: &NewMail, account: &Account) -> bool {
         MailKind::Reset | MailKind::Rejected | MailKind::Welcome => {
             account.email.as_deref() == Some(mail.to.as_str())
         }
-        MailKind::ConfirmEmail => account.email.as_deref() != Some(mail.to.as_str()),
+        // It was asked for where there was no address; it replaces none that came since.
+        MailKind::ConfirmEmail => account.email.is_none(),
         MailKind::PasswordSet | MailKind::PasswordChanged => true,
     };
     current && to_whom && !account.disabled

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::account_rows::account_id;
 use super::{Database, from_micros, to_micros, unavailable, unreadable};
-use crate::domain::mail::{MailId, MailKind, MailLimit, MailState, NewMail, StoredMail};
+use crate::domain::mail::{
+    LONGEST_WAIT, MailId, MailKind, MailLimit, MailState, NewMail, StoredMail,
+};
 use crate::ports::{Enqueued, Outbox, Unavailable};
 
 /// The table of mails.
@@ -28,12 +30,15 @@ macro_rules! mail_columns {
 }
 
 /// Ids of mails that are due at ?1, or that somebody has been sending since ?2; at most ?3, oldest
-/// first.
+/// first. Due are also those that were put off beyond ?4, or are being sent from ?5 on: a clock that
+/// was ahead said so, and has been put right since. Kinds that are not in ?6 wait for the version
+/// that knows them.
 macro_rules! due_mails {
     () => {
         "SELECT id FROM outbox
-          WHERE (state = 'queued' AND next_attempt_at <= ?1)
-             OR (state = 'sending' AND sending_since <= ?2)
+          WHERE ((state = 'queued' AND (next_attempt_at <= ?1 OR next_attempt_at > ?4))
+              OR (state = 'sending' AND (sending_since <= ?2 OR sending_since > ?5)))
+            AND kind IN (SELECT value FROM json_each(?6))
           ORDER BY asked_at, id LIMIT ?3"
     };
 }
@@ -63,11 +68,15 @@ impl Outbox for SqliteOutbox {
         lease: Duration,
         most: usize,
     ) -> Result<Vec<StoredMail>, Unavailable> {
+        let kinds = serde_json::json!(MailKind::ALL.map(MailKind::name)).to_string();
         // Asked every second, mostly in vain: the write lock is taken only for mails.
         let due = sqlx::query_scalar::<_, i64>(concat!("SELECT EXISTS (", due_mails!(), ")"))
             .bind(to_micros(now))
             .bind(to_micros(now - lease))
             .bind(1)
+            .bind(to_micros(now + LONGEST_WAIT))
+            .bind(to_micros(now + lease))
+            .bind(&kinds)
             .fetch_one(self.database.readers())
             .await
             .map_err(unavailable)?;
@@ -85,6 +94,9 @@ impl Outbox for SqliteOutbox {
         .bind(to_micros(now))
         .bind(to_micros(now - lease))
         .bind(signed(most))
+        .bind(to_micros(now + LONGEST_WAIT))
+        .bind(to_micros(now + lease))
+        .bind(&kinds)
         .fetch_all(&mut *transaction)
         .await
         .map_err(unavailable)?;
@@ -293,7 +305,8 @@ async fn held_back(
     .map_err(unavailable)?;
     let (mut latest, mut under_way, mut in_time) = (None, None, 0);
     for row in &rows {
-        if kind(row)?.purpose() != Some(purpose) {
+        let name: &str = row.try_get("kind").map_err(unavailable)?;
+        if MailKind::named(name).and_then(MailKind::purpose) != Some(purpose) {
             continue;
         }
         let at = from_micros(row.try_get("asked_at").map_err(unavailable)?)?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use http::StatusCode;
 
-use super::{ALICE, ALICES_PIN, PASSWORD, World};
+use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, World};
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, Progress, Standing};
@@ -199,4 +199,34 @@ async fn a_busy_hasher_gives_no_guess_back() {
     }
     let outcome: Result<LoginOutcome, Outage> = guess(5).await;
     assert!(matches!(outcome, Ok(LoginOutcome::Locked { .. })), "{outcome:?}");
+}
+
+/// security.md "a PIN session that tries to set the e-mail address": an address that was typed where
+/// there was none takes no place of one that came on file before its mail could leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_typed_with_a_pin_replaces_none() {
+    let world = World::with(EQUIPPED).await;
+    let mut intruder = world.held().await;
+    let fields = [
+        ("pin", "80246"),
+        ("password", PASSWORD),
+        ("confirm", PASSWORD),
+        ("email", "intruder@evil.example"),
+    ];
+    intruder.fill_in("/account/set-password", &fields).await.leads_to("/portal/home");
+    // The intruder's mail server says "later" for as long as it likes.
+    world.address("alice@corp.example").await;
+    let mails = world.mails().await;
+    assert!(mails.iter().all(|mail| mail.to != "intruder@evil.example"));
+    assert_eq!(world.alice().await.email.as_deref(), Some("alice@corp.example"));
+}
+
+/// The proof of a login holds for a quarter of an hour, however the clock is moved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_put_back_makes_no_proof_hold_longer() {
+    let world = World::with(EQUIPPED).await;
+    let mut browser = world.held().await;
+    world.pass_minutes(-60);
+    let page = browser.get("/account/set-password").await;
+    assert!(page.fields().contains(&"current_password".to_owned()), "{:?}", page.fields());
 }

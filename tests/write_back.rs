@@ -215,6 +215,53 @@ async fn after_seven_days_it_is_given_up() {
     assert_eq!(world.pbx.pin_of(&alice().login), alice().pin);
 }
 
+/// R-B4: a PIN whose fate was not known, and to which the PBX then says no, is given up at once: it
+/// is not put before the PBX again and again for seven days. The password stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_pin_that_is_refused_is_given_up() {
+    let world = World::with_admin().await;
+    world.writes_fail(Failure::Later(Duration::from_secs(360_000)));
+    world.held().await.choose(NEW_PIN, PASSWORD).await;
+    assert!(world.is_pending().await);
+    world.writes_fail(Failure::Status(400));
+    world.comes_to_an_end().await;
+    assert_eq!(world.writes(), 2);
+    assert_eq!(world.log_in(PASSWORD).await.location(), "/portal/home");
+    assert_eq!(world.pbx.pin_of(&alice().login), alice().pin);
+}
+
+/// R-B6: a PIN that was changed elsewhere is refused by the PBX once while a new one is to be
+/// written, not at every try; then the page asks for the present one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_changed_elsewhere_is_tried_once_for_the_write() {
+    let world = World::with("").await;
+    let browser = world.held().await;
+    assert!(world.pbx.0.set_pin(&alice().login, "90210"));
+    world.pbx.0.expire_sessions();
+    world.gateway.advance("16m").await;
+    let choose = async |current: &str, pin: &str| {
+        let csrf = browser.get("/account/set-password").await.input("csrf");
+        let form = [
+            ("csrf", csrf.as_str()),
+            ("current_password", current),
+            ("pin", pin),
+            ("password", PASSWORD),
+            ("confirm", PASSWORD),
+        ];
+        browser.post("/account/set-password", &form).await
+    };
+    for _ in 0..3 {
+        let failed = choose(&alice().pin, NEW_PIN).await;
+        assert_ne!(failed.status, 303, "{}", failed.location());
+    }
+    let wrong = || world.pbx.tried().into_iter().filter(|(pin, _)| *pin == alice().pin);
+    assert_eq!(wrong().filter(|(_, accepted)| !accepted).count(), 1, "{:?}", world.pbx.tried());
+    let page = browser.get("/account/set-password").await;
+    assert!(!page.text().contains("name=\"current_password\""), "{}", page.text());
+    let saved = choose("", "90210").await;
+    assert_eq!(saved.location(), "/portal/home", "{}", saved.text());
+}
+
 /// R-B4 without an access of our own: the proof is a login, and the PBX sees at most one wrong PIN.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_users_own_session_writes_and_a_login_proves() {

@@ -20,8 +20,8 @@ use crate::domain::mail::NewMail;
 use crate::domain::pin_journal::{JournalEntry, Stage, retry_after};
 use crate::domain::secret::Secret;
 use crate::ports::{
-    Begun, CredentialChange, JournalStep, NewPassword, OwnSession, PinWriting, PinWritten,
-    PortalSession, SecurityEvent, Unavailable,
+    AccountChange, Begun, CredentialChange, JournalStep, NewPassword, OwnSession, PinWriting,
+    PinWritten, PortalSession, SecurityEvent, Unavailable,
 };
 
 pub use recovery::recover;
@@ -209,7 +209,13 @@ async fn own_session(
     let Some(old) = old else { return Ok(lent) };
     match services.try_pin(&account.login, old, &[], asker).await? {
         PinVerdict::Accepted(session) => Ok(Own::Opened(session)),
-        PinVerdict::Challenged(_) | PinVerdict::Refused => Ok(lent),
+        PinVerdict::Challenged(_) => Ok(lent),
+        // R-B6: it was changed elsewhere. It is not tried again, and the page asks for the present
+        // one next time.
+        PinVerdict::Refused => {
+            services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
+            Ok(lent)
+        }
     }
 }
 

@@ -42,7 +42,6 @@ async fn the_demo_can_be_clicked_through() {
     browser.arrives("/portal/home").await;
     let done = browser.text("#passgate-message").await;
     assert!(done.contains("Saved."), "{done}");
-    browser.pictures("force-done", &[Scheme::Light]).await;
 
     browser.open(&demo.start).await;
     browser.follow("button[value=reject]").await;
@@ -82,7 +81,6 @@ async fn the_demo_mails_a_link_at_reject() {
     browser.until("the mail", async || browser.text("#mails").await == "1").await;
     browser.follow("nav a[href='/mail']").await;
     assert!(browser.text(".mails li p").await.contains("To alice@abc-company.example"));
-    browser.pictures("demo-mailbox", &[Scheme::Light]).await;
     assert_eq!(browser.text(".mails a").await, "Your voicemail PIN no longer opens the portal");
     browser.follow(".mails a").await;
     browser.shows("iframe").await;

@@ -100,7 +100,7 @@ async fn force_phase() {
         browser.get(page).await.leads_to("/account/set-password");
     }
     let page = browser.get("/account/set-password").await;
-    assert!(page.text.contains("Choose a portal password to continue."));
+    assert!(page.text.contains("Choose a portal password to continue"));
     let fields = [("pin", ALICES_PIN), ("password", PASSWORD), ("confirm", PASSWORD)];
     let wrong = [("pin", "99999"), ("password", PASSWORD), ("confirm", PASSWORD)];
     let refused = browser.send_form(&page, "/account/set-password", &wrong).await;

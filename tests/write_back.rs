@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use passgate::demo::portal::Failure;
+use passgate::profile::Profile;
 use serde_json::Value;
 
 use crate::support::{Answer, Client, Gateway, PORTAL_ADMIN, Pbx, Settings, alice, until};
@@ -128,6 +129,28 @@ async fn a_lost_answer_is_proved_by_reading() {
         assert_eq!(world.writes(), 1, "{lost:?}: written once");
         world.new_pair_works().await;
         assert_eq!(world.wrong_pins_at_the_pbx(), 0, "{lost:?}");
+    }
+}
+
+/// R-B4: a PBX whose records show no PINs, although they can be read: a login proves, in the page
+/// and in the background.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_show_no_pin_prove_nothing() {
+    let profile = Profile::builtin("netsapiens").unwrap();
+    let profile = profile.replace("/voicemail-login-pin\"", "/hidden\"");
+    let profile = Some(profile.replace("/0/subscriber_pin\"", "/0/hidden\""));
+    for lost in [Failure::None, Failure::CarriedOutThenClose, Failure::Close] {
+        let pbx = Pbx::start().await;
+        let (profile, more) = (profile.clone(), PORTAL_ADMIN.into());
+        let settings = Settings { profile, more, ..Settings::in_phase("force") };
+        let world = World { gateway: Gateway::with(&pbx, settings).await, pbx };
+        world.writes_fail(lost);
+        let saved = world.held().await.choose(NEW_PIN, PASSWORD).await;
+        assert_eq!(saved.location(), "/portal/home", "{lost:?}: {}", saved.text());
+        assert_eq!(world.is_pending().await, lost == Failure::Close, "{lost:?}");
+        world.writes_fail(Failure::None);
+        world.comes_to_an_end().await;
+        world.new_pair_works().await;
     }
 }
 

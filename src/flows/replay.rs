@@ -79,7 +79,9 @@ async fn known_elsewhere(
 ) -> Result<Option<Secret>, Unavailable> {
     if services.subscribers.reading() {
         match services.subscribers.read_pin(&account.login).await {
-            Ok(pin) => return Ok(pin.filter(|pin| services.portal.looks_like_pin(pin))),
+            Ok(Some(pin)) => return Ok(Some(pin).filter(|pin| services.portal.looks_like_pin(pin))),
+            // It keeps PINs to itself.
+            Ok(None) => {}
             // The user can still be asked.
             Err(error) => tracing::warn!(%error, "a PIN could not be read from the PBX"),
         }

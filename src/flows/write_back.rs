@@ -245,8 +245,11 @@ async fn read_equals(
     if !services.subscribers.reading() {
         return Err(Unavailable::new("pbx", "records cannot be read"));
     }
-    let shown = services.subscribers.read_pin(&account.login).await?;
-    Ok(shown.is_some_and(|shown| shown.same_as(pin)))
+    match services.subscribers.read_pin(&account.login).await? {
+        Some(shown) => Ok(shown.same_as(pin)),
+        // Some PBXs keep PINs to themselves: such a record says nothing about the PIN.
+        None => Err(Unavailable::new("pbx", "its record of the user shows no PIN")),
+    }
 }
 
 /// Proves a PIN that was just written, by reading, else by one login. `false`: not proved.

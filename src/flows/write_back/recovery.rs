@@ -157,8 +157,9 @@ async fn which(
             Ok(Some(shown)) if old.is_some_and(|old| old.same_as(&shown)) => return Has::Old,
             Ok(Some(_)) if old.is_some() => return Has::Neither,
             // No PIN before is known: what the record shows is the PIN before.
-            Ok(_) if old.is_none() => return Has::Old,
-            Ok(_) => return Has::Neither,
+            Ok(Some(_)) => return Has::Old,
+            // It keeps PINs to itself; logins tell.
+            Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a PIN could not be read from the PBX"),
         }
     }

@@ -320,6 +320,30 @@ async fn a_pin_changed_elsewhere_is_read() {
     assert_eq!(world.wrong_pins_at_the_pbx(), 1);
 }
 
+/// R-B6: a record that shows a PIN which the PBX refuses is believed once, not at every login: the
+/// PBX must not ban us.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_wrong_is_believed_once() {
+    let profile = Profile::builtin("netsapiens").unwrap();
+    let profile = Some(profile.replace("/voicemail-login-pin\"", "/user\""));
+    let pbx = Pbx::start().await;
+    let settings = Settings { profile, more: PORTAL_ADMIN.into(), ..Settings::default() };
+    let world = World { gateway: Gateway::with(&pbx, settings).await, pbx };
+    let browser = world.gateway.client().signed_in(&alice()).await;
+    assert_eq!(browser.set_password(&alice().pin, PASSWORD).await.status, 303);
+    assert!(world.pbx.0.set_pin(&alice().login, "90210"));
+    for _ in 0..4 {
+        assert_eq!(world.log_in(PASSWORD).await.location(), "/account/current-pin");
+    }
+    assert_eq!(world.wrong_pins_at_the_pbx(), 2, "the one on file, and the one on record");
+    let browser = world.gateway.client();
+    browser.log_in(&alice().login, PASSWORD).await;
+    let csrf = browser.get("/account/current-pin").await.input("csrf");
+    let form = [("csrf", csrf.as_str()), ("pin", "90210")];
+    assert_eq!(browser.post("/account/current-pin", &form).await.location(), "/portal/home");
+    assert_eq!(world.log_in(PASSWORD).await.location(), "/portal/home");
+}
+
 /// Secrets never reach the log, and the PBX's answers are counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_it_is_told() {

@@ -64,7 +64,11 @@ pub(super) async fn replay(
                 return Ok(Replay::accepted(pbx));
             }
             PinVerdict::Challenged(pbx) => return Ok(Replay::challenged(pbx, Some(pin))),
-            PinVerdict::Refused => {}
+            PinVerdict::Refused => {
+                // Nor is this one tried at every login: it takes the place of the one before.
+                keep_pin(services, account.id, &pin).await?;
+                services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
+            }
         }
     }
     let (pbx, progress) = (PortalSession::none(), Progress::PinNeeded);

@@ -230,3 +230,44 @@ async fn a_clock_put_back_makes_no_proof_hold_longer() {
     let page = browser.get("/account/set-password").await;
     assert!(page.fields().contains(&"current_password".to_owned()), "{:?}", page.fields());
 }
+
+/// security.md "a PIN session that tries to set the e-mail address; a challenge half-finished": who
+/// knows a PIN sends the field that the page does not show, or the form before the second question
+/// is answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_changes_no_address_and_half_a_login_nothing() {
+    let fields = [
+        ("pin", "80246"),
+        ("password", PASSWORD),
+        ("confirm", PASSWORD),
+        ("email", "intruder@evil.example"),
+    ];
+    let world = World::with(EQUIPPED).await;
+    world.import_alice(Some("alice@corp.example")).await;
+    let mut intruder = world.held().await;
+    let page = intruder.get("/account/set-password").await;
+    assert!(!page.fields().contains(&"email".to_owned()), "{:?}", page.fields());
+    intruder.send_form(&page, "/account/set-password", &fields).await.leads_to("/portal/home");
+    let to: Vec<_> = world.mails().await.into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["alice@corp.example"], "its owner is told of the password, and nobody else");
+
+    let world = World::with(EQUIPPED).await;
+    world.portal.require_mfa(ALICE, true);
+    world.pass(15);
+    let mut intruder = world.browser();
+    let challenged = intruder.sign_in(ALICE, ALICES_PIN).await;
+    challenged.leads_to("/portal/login/mfa/1");
+    for (page, script) in
+        [("set-password", false), ("set-password", true), ("security", false), ("security", true)]
+    {
+        intruder.script = script;
+        let csrf = [("csrf", ""), ("current_password", ALICES_PIN)];
+        let sent: Vec<_> = csrf.into_iter().chain(fields).collect();
+        let answer = intruder.post(&format!("/account/{page}"), &sent).await;
+        let refused = answer.status == StatusCode::UNAUTHORIZED
+            || answer.header("location").starts_with("/account/login");
+        assert!(refused, "{page} {answer:?}");
+    }
+    assert!(world.alice().await.password.is_none());
+    assert_eq!(world.portal.user(ALICE).unwrap().pin, ALICES_PIN);
+}

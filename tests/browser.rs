@@ -1,14 +1,7 @@
 //! In a real browser: what users see and do, from the PIN to the portal password. With
 //! `PASSGATE_SCREENSHOTS=FOLDER` the same tests take the pictures of `docs/screenshots/`.
 
-use std::process::Stdio;
-
-use passgate::demo::people::{SamplePerson, SampleState, sample_people};
-use passgate::demo::portal::{Failure, MFA_CODE};
-use serde_json::Value;
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use passgate::demo::portal::Failure;
 
 use crate::support::{Browser, Gateway, Pbx, Person, Scheme, Screen, Settings, THEMES, alice};
 
@@ -31,16 +24,9 @@ fn base(gateway: &Gateway) -> String {
     format!("https://localhost:{}", gateway.https.port())
 }
 
-/// Fills in the portal's own login form and sends it.
-async fn log_in(browser: &Browser, login: &str, secret: &str) {
-    browser.fill("#LoginUsername", login).await;
-    browser.fill("#LoginPassword", secret).await;
-    browser.follow("#LoginIndexForm input[type=submit]").await;
-}
-
 async fn logged_in(browser: &Browser, person: &Person) {
     browser.open("/portal/login").await;
-    log_in(browser, &person.login, &person.pin).await;
+    browser.log_in(&person.login, &person.pin).await;
     browser.arrives("/portal/home").await;
 }
 
@@ -54,7 +40,7 @@ async fn from_the_pin_to_a_portal_password() {
     let alice = alice();
 
     browser.open("/portal/login").await;
-    log_in(&browser, &alice.login, &alice.pin).await;
+    browser.log_in(&alice.login, &alice.pin).await;
     browser.arrives("/portal/home").await;
     for page in PAGES {
         browser.open(&format!("/portal/{page}")).await;
@@ -85,7 +71,7 @@ async fn from_the_pin_to_a_portal_password() {
     browser.follow("#logout-link").await;
     browser.arrives("/portal/login").await;
     assert_eq!(browser.text("#passgate-message").await, "You are signed out.");
-    log_in(&browser, &alice.login, &alice.pin).await;
+    browser.log_in(&alice.login, &alice.pin).await;
     browser.arrives("/portal/login").await;
     let message = browser.text("#passgate-message").await;
     assert!(message.contains("your voicemail PIN no longer opens the portal"), "{message}");
@@ -93,7 +79,7 @@ async fn from_the_pin_to_a_portal_password() {
     assert_eq!(browser.value("#LoginUsername").await, alice.login);
     browser.pictures("login-refused", &[Scheme::Light]).await;
 
-    log_in(&browser, &alice.login, PASSWORD).await;
+    browser.log_in(&alice.login, PASSWORD).await;
     browser.arrives("/portal/home").await;
     assert!(!browser.has("#passgate-notice").await);
 
@@ -133,7 +119,7 @@ async fn a_portal_password_is_changed_at_will() {
     browser.follow(".toast a").await;
     browser.arrives("/portal/home").await;
     browser.follow("#logout-link").await;
-    log_in(&browser, &alice.login, "Harbour-Lights-9").await;
+    browser.log_in(&alice.login, "Harbour-Lights-9").await;
     browser.arrives("/portal/home").await;
 }
 
@@ -147,7 +133,7 @@ async fn a_login_leads_to_the_page_first_asked_for() {
 
     browser.open("/portal/contacts?sort=name").await;
     browser.arrives("/portal/login").await;
-    log_in(&browser, &alice.login, &alice.pin).await;
+    browser.log_in(&alice.login, &alice.pin).await;
     browser.arrives("/portal/contacts?sort=name").await;
     browser.shows("#passgate-notice").await;
 }
@@ -205,17 +191,17 @@ async fn five_wrong_tries_lock_for_fifteen_minutes() {
 
     browser.open("/portal/login").await;
     for wrong in ["90210", "90211", "90212", "90213", "90214"] {
-        log_in(&browser, &alice.login, wrong).await;
+        browser.log_in(&alice.login, wrong).await;
         let message = browser.text("#passgate-message").await;
         assert!(message.contains("Login name or portal password is wrong"), "{wrong}: {message}");
     }
-    log_in(&browser, &alice.login, &alice.pin).await;
+    browser.log_in(&alice.login, &alice.pin).await;
     let message = browser.text("#passgate-message").await;
     assert!(message.contains("Too many attempts. Wait 15 minutes"), "{message}");
     browser.pictures("login-locked", &[Scheme::Light]).await;
 
     gateway.advance("16m").await;
-    log_in(&browser, &alice.login, &alice.pin).await;
+    browser.log_in(&alice.login, &alice.pin).await;
     browser.arrives("/portal/home").await;
 }
 
@@ -372,139 +358,4 @@ async fn a_silent_portal_gets_our_page() {
     pbx.0.fail_with(Failure::None);
     browser.follow("main a.main").await;
     browser.arrives("/portal/home").await;
-}
-
-/// R-G7: the demo starts with one command; its page lists everybody, steps through the phases, and
-/// leads into the portal.
-#[tokio::test]
-async fn the_demo_can_be_clicked_through() {
-    let demo = Demo::start().await;
-    let browser = Browser::start(&demo.start).await;
-    browser.open("/").await;
-    browser.pictures("demo", &THEMES).await;
-    assert_eq!(browser.errors().await, [""; 0]);
-    browser.look(Screen::Phone, Scheme::Light).await;
-    assert_eq!(browser.overflow().await, 0);
-    browser.look(Screen::Desktop, Scheme::Light).await;
-
-    let alice = "1001@abc-company.11111.service";
-    browser.open(&browser.attribute("a.button", "href").await).await;
-    browser.arrives("/portal/login").await;
-    log_in(&browser, alice, "48271").await;
-    browser.arrives("/portal/home").await;
-    browser.shows("#passgate-notice").await;
-
-    browser.open(&demo.start).await;
-    browser.follow("button[value=force]").await;
-    browser.shows("button[value=force][aria-current]").await;
-    browser.open(&demo.portal).await;
-    log_in(&browser, alice, "48271").await;
-    browser.arrives("/account/set-password").await;
-    browser.pictures("force", &THEMES).await;
-    browser.fill("#pin", "48271").await;
-    browser.fill("#password", PASSWORD).await;
-    browser.fill("#confirm", PASSWORD).await;
-    browser.follow("form[data-check] button.main").await;
-    browser.arrives("/portal/home").await;
-    let done = browser.text("#passgate-message").await;
-    assert!(done.contains("Saved."), "{done}");
-    browser.pictures("force-done", &[Scheme::Light]).await;
-
-    browser.open(&demo.start).await;
-    browser.follow("button[value=reject]").await;
-    browser.open(&demo.portal).await;
-    log_in(&browser, "1006@abc-company.11111.service", "39027").await;
-    let message = browser.text("#passgate-message").await;
-    assert!(message.contains("no longer opens the portal"), "{message}");
-
-    // R-A4: the link that the page speaks of is in the mailbox, and opens.
-    let mailbox = format!("{}/mail", demo.start);
-    let latest = ".mails li:first-child";
-    browser
-        .until("the mail to Frank", async || {
-            browser.open(&mailbox).await;
-            browser.has(latest).await && browser.text(latest).await.contains("front-desk@")
-        })
-        .await;
-    browser.follow(".mails a").await;
-    browser.pictures("demo-mail", &THEMES).await;
-    browser.open(&browser.attribute("pre a", "href").await).await;
-    browser.shows("#password").await;
-    assert!(browser.path().await.starts_with("/account/reset?code="));
-
-    browser.open(&demo.portal).await;
-    log_in(&browser, alice, PASSWORD).await;
-    browser.arrives("/portal/home").await;
-}
-
-/// R-G7: everybody whom the demo's page lists gets what it says for the warn phase, and every link
-/// of the page leads somewhere.
-#[tokio::test]
-async fn everybody_of_the_demo_gets_what_the_page_says() {
-    let demo = Demo::start().await;
-    let browser = Browser::start(&demo.start).await;
-    for person in sample_people() {
-        browser.open(&demo.portal).await;
-        log_in(&browser, &person.login, person.password().unwrap_or(&person.pin)).await;
-        if person.state == SampleState::Locked {
-            let message = browser.text("#passgate-message").await;
-            assert!(message.contains("Too many attempts. Wait 1"), "{}: {message}", person.name);
-            browser.open(&demo.start).await;
-            browser.follow("button[value='+15m']").await;
-            browser.open(&demo.portal).await;
-            log_in(&browser, &person.login, &person.pin).await;
-        }
-        if person.state == SampleState::SecondFactor {
-            browser.arrives("/portal/login/mfa/1").await;
-            browser.fill("#LoginPasscode", MFA_CODE).await;
-            browser.follow("#LoginMfaForm input[type=submit]").await;
-        }
-        is_home_of(&browser, &person).await;
-        browser.follow("#logout-link").await;
-        browser.arrives("/portal/login").await;
-    }
-
-    browser.open(&demo.start).await;
-    let links = "return [...document.querySelectorAll('a[href]')].map(a => a.href).join(' ')";
-    let links = browser.script(links).await;
-    assert!(links.split(' ').count() >= 8, "{links}");
-    for link in links.split(' ') {
-        browser.open(link).await;
-        let status = "return performance.getEntriesByType('navigation')[0].responseStatus";
-        assert_eq!(browser.script(status).await, "200", "{link}");
-    }
-}
-
-async fn is_home_of(browser: &Browser, person: &SamplePerson) {
-    browser.arrives("/portal/home").await;
-    let who = browser.text("#user-toolbar .who").await;
-    assert!(who.contains(&person.name), "{} is shown {who}", person.name);
-    assert_eq!(browser.has("#passgate-notice").await, person.password().is_none(), "{who}");
-}
-
-/// A running demo.
-struct Demo {
-    start: String,
-    portal: String,
-    _process: Child,
-    _folder: TempDir,
-}
-
-impl Demo {
-    async fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_passgate"))
-            .args(["demo", "--json", "--port", "0", "--data-dir"])
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = lines.next_line().await.unwrap().expect("the demo says where to click");
-        let places: Value = serde_json::from_str(&line).unwrap();
-        let place = |name: &str| places[name].as_str().unwrap().to_owned();
-        Self { start: place("start"), portal: place("portal"), _process: process, _folder: folder }
-    }
 }

@@ -209,6 +209,8 @@ async fn a_challenge_of_the_pbx_passes_through() {
     let browser = gateway.client();
     let answer = browser.log_in(&alice().login, &alice().pin).await;
     assert_eq!(answer.location(), "/portal/login/mfa/1");
+    let log = gateway.log();
+    assert!(!log.contains("authentication failure"), "who did nothing wrong is not banned: {log}");
     assert_ne!(browser.get("/portal/home").await.status, 200, "nothing is proved yet");
     let before = browser.cookie("__Host-passgate");
     assert_eq!(browser.get("/portal/login/mfa/1").await.status, 200);

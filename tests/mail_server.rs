@@ -96,6 +96,14 @@ async fn answers_about_a_mail() {
         server.fail_with(json!({ step: "451 4.3.0 try again" })).await;
         let error = transport.send(&mail("jane@corp.example")).await.unwrap_err();
         assert!(matches!(&error, SendError::Later(why) if why.contains("try again")), "{error:?}");
+        // It wants a login for this recipient: no reason to let all other mails wait.
+        server.fail_with(json!({ step: "530 5.7.0 authentication required" })).await;
+        let error = transport.send(&mail("jane@corp.example")).await.unwrap_err();
+        let expected = match step {
+            "mail" => matches!(error, SendError::Outage(_)),
+            _ => matches!(error, SendError::Later(_)),
+        };
+        assert!(expected, "{step}: {error:?}");
         server.fail_with(json!({ step: "550 5.7.1 not wanted" })).await;
         let error = transport.send(&mail("jane@corp.example")).await.unwrap_err();
         assert!(matches!(&error, SendError::Never(why) if why.contains("not wanted")), "{error:?}");

@@ -370,24 +370,23 @@ async fn nobody_waits_for_the_mail_server() {
     for number in 0..3 * EACH {
         gateway.put_on_file(&login(number), ADDRESS).await;
     }
-    let mut medians = Vec::new();
-    for (part, fault) in
-        [json!({}), json!({ "hang": "mail" }), json!({ "refuse": true })].into_iter().enumerate()
-    {
-        smtp.fail_with(fault).await;
-        let mut took = Vec::new();
-        for number in part * EACH..(part + 1) * EACH {
-            let browser = gateway.client();
-            browser.get("/portal/login").await;
-            let begun = Instant::now();
-            let answer = browser.log_in(&login(number), "48151").await;
-            took.push(begun.elapsed());
-            assert_eq!(answer.location(), "/portal/login");
-        }
-        took.sort();
-        medians.push(took[EACH / 2]);
+    // In turn, so that whatever else the machine does meets all three alike.
+    let faults = [json!({}), json!({ "hang": "mail" }), json!({ "refuse": true })];
+    let mut took = [const { Vec::new() }; 3];
+    for number in 0..3 * EACH {
+        smtp.fail_with(faults[number % 3].clone()).await;
+        let browser = gateway.client();
+        browser.get("/portal/login").await;
+        let begun = Instant::now();
+        let answer = browser.log_in(&login(number), "48151").await;
+        took[number % 3].push(begun.elapsed());
+        assert_eq!(answer.location(), "/portal/login");
     }
+    let medians = took.each_mut().map(|took| {
+        took.sort();
+        took[EACH / 2]
+    });
     assert_eq!(gateway.outbox().await.len(), 3 * EACH, "each of them was to be mailed");
     let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    assert!(*most < *least * 2 + Duration::from_millis(50), "{medians:?}");
+    assert!(*most < *least * 2 + Duration::from_millis(100), "{medians:?}");
 }

@@ -136,6 +136,11 @@ async fn an_address_is_on_file_after_it_was_confirmed() {
         let head = scanner.request(reqwest::Method::HEAD, mail.path());
         assert_eq!(scanner.send(head).await.status, 200);
     }
+    // It proves an address and nothing else.
+    for place in ["reset", "welcome"] {
+        let elsewhere = mail.path().replace("confirm-email", place);
+        assert_eq!(scanner.get(&elsewhere).await.status, 404, "{place}");
+    }
     let without_token = scanner.post("/account/confirm-email", &[("code", mail.code())]).await;
     assert_eq!(without_token.status, 403);
     assert_eq!(world.address().await, Value::Null);

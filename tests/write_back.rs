@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use passgate::demo::portal::Failure;
+use passgate::profile::Profile;
 use serde_json::Value;
 
 use crate::support::{Answer, Client, Gateway, PORTAL_ADMIN, Pbx, Settings, alice, until};
@@ -131,6 +132,28 @@ async fn a_lost_answer_is_proved_by_reading() {
     }
 }
 
+/// R-B4: a PBX whose records show no PINs, although they can be read: a login proves, in the page
+/// and in the background.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_show_no_pin_prove_nothing() {
+    let profile = Profile::builtin("netsapiens").unwrap();
+    let profile = profile.replace("/voicemail-login-pin\"", "/hidden\"");
+    let profile = Some(profile.replace("/0/subscriber_pin\"", "/0/hidden\""));
+    for lost in [Failure::None, Failure::CarriedOutThenClose, Failure::Close] {
+        let pbx = Pbx::start().await;
+        let (profile, more) = (profile.clone(), PORTAL_ADMIN.into());
+        let settings = Settings { profile, more, ..Settings::in_phase("force") };
+        let world = World { gateway: Gateway::with(&pbx, settings).await, pbx };
+        world.writes_fail(lost);
+        let saved = world.held().await.choose(NEW_PIN, PASSWORD).await;
+        assert_eq!(saved.location(), "/portal/home", "{lost:?}: {}", saved.text());
+        assert_eq!(world.is_pending().await, lost == Failure::Close, "{lost:?}");
+        world.writes_fail(Failure::None);
+        world.comes_to_an_end().await;
+        world.new_pair_works().await;
+    }
+}
+
 /// R-B4: "202, later": proved by reading again while the user waits a moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promise_that_is_soon_kept_is_waited_for() {
@@ -215,6 +238,53 @@ async fn after_seven_days_it_is_given_up() {
     assert_eq!(world.pbx.pin_of(&alice().login), alice().pin);
 }
 
+/// R-B4: a PIN whose fate was not known, and to which the PBX then says no, is given up at once: it
+/// is not put before the PBX again and again for seven days. The password stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_pin_that_is_refused_is_given_up() {
+    let world = World::with_admin().await;
+    world.writes_fail(Failure::Later(Duration::from_secs(360_000)));
+    world.held().await.choose(NEW_PIN, PASSWORD).await;
+    assert!(world.is_pending().await);
+    world.writes_fail(Failure::Status(400));
+    world.comes_to_an_end().await;
+    assert_eq!(world.writes(), 2);
+    assert_eq!(world.log_in(PASSWORD).await.location(), "/portal/home");
+    assert_eq!(world.pbx.pin_of(&alice().login), alice().pin);
+}
+
+/// R-B6: a PIN that was changed elsewhere is refused by the PBX once while a new one is to be
+/// written, not at every try; then the page asks for the present one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_changed_elsewhere_is_tried_once_for_the_write() {
+    let world = World::with("").await;
+    let browser = world.held().await;
+    assert!(world.pbx.0.set_pin(&alice().login, "90210"));
+    world.pbx.0.expire_sessions();
+    world.gateway.advance("16m").await;
+    let choose = async |current: &str, pin: &str| {
+        let csrf = browser.get("/account/set-password").await.input("csrf");
+        let form = [
+            ("csrf", csrf.as_str()),
+            ("current_password", current),
+            ("pin", pin),
+            ("password", PASSWORD),
+            ("confirm", PASSWORD),
+        ];
+        browser.post("/account/set-password", &form).await
+    };
+    for _ in 0..3 {
+        let failed = choose(&alice().pin, NEW_PIN).await;
+        assert_ne!(failed.status, 303, "{}", failed.location());
+    }
+    let wrong = || world.pbx.tried().into_iter().filter(|(pin, _)| *pin == alice().pin);
+    assert_eq!(wrong().filter(|(_, accepted)| !accepted).count(), 1, "{:?}", world.pbx.tried());
+    let page = browser.get("/account/set-password").await;
+    assert!(!page.text().contains("name=\"current_password\""), "{}", page.text());
+    let saved = choose("", "90210").await;
+    assert_eq!(saved.location(), "/portal/home", "{}", saved.text());
+}
+
 /// R-B4 without an access of our own: the proof is a login, and the PBX sees at most one wrong PIN.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_users_own_session_writes_and_a_login_proves() {
@@ -248,6 +318,30 @@ async fn a_pin_changed_elsewhere_is_read() {
         assert_eq!(world.log_in(PASSWORD).await.location(), "/portal/home");
     }
     assert_eq!(world.wrong_pins_at_the_pbx(), 1);
+}
+
+/// R-B6: a record that shows a PIN which the PBX refuses is believed once, not at every login: the
+/// PBX must not ban us.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_wrong_is_believed_once() {
+    let profile = Profile::builtin("netsapiens").unwrap();
+    let profile = Some(profile.replace("/voicemail-login-pin\"", "/user\""));
+    let pbx = Pbx::start().await;
+    let settings = Settings { profile, more: PORTAL_ADMIN.into(), ..Settings::default() };
+    let world = World { gateway: Gateway::with(&pbx, settings).await, pbx };
+    let browser = world.gateway.client().signed_in(&alice()).await;
+    assert_eq!(browser.set_password(&alice().pin, PASSWORD).await.status, 303);
+    assert!(world.pbx.0.set_pin(&alice().login, "90210"));
+    for _ in 0..4 {
+        assert_eq!(world.log_in(PASSWORD).await.location(), "/account/current-pin");
+    }
+    assert_eq!(world.wrong_pins_at_the_pbx(), 2, "the one on file, and the one on record");
+    let browser = world.gateway.client();
+    browser.log_in(&alice().login, PASSWORD).await;
+    let csrf = browser.get("/account/current-pin").await.input("csrf");
+    let form = [("csrf", csrf.as_str()), ("pin", "90210")];
+    assert_eq!(browser.post("/account/current-pin", &form).await.location(), "/portal/home");
+    assert_eq!(world.log_in(PASSWORD).await.location(), "/portal/home");
 }
 
 /// Secrets never reach the log, and the PBX's answers are counted.

@@ -30,6 +30,8 @@ impl AuditLog for TracingAudit {
 fn kind(event: &SecurityEvent) -> Option<SecurityKind> {
     match (event.event, event.result) {
         ("lockout", _) => Some(SecurityKind::Lockout),
+        // The PBX's second question is no refusal: whoever is asked it did nothing wrong (yet).
+        ("login", "challenge") => None,
         ("login" | "password_set", result) if result != "ok" => Some(SecurityKind::Failure),
         _ => None,
     }
@@ -52,6 +54,7 @@ mod tests {
             ("password_set", "bad_password", Some(SecurityKind::Failure)),
             ("lockout", "locked_name", Some(SecurityKind::Lockout)),
             ("login", "ok", None),
+            ("login", "challenge", None),
             ("sign_out", "ok", None),
             ("pin_drift", "pin_refused", None),
         ] {

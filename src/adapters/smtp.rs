@@ -172,8 +172,11 @@ async fn step<T>(
         None => format!("no answer to {what}{}", said(&error)),
     };
     Err(match error.status().map(u16::from) {
-        // RFC 4954: it wants a login, or a better protected one. That holds for every mail.
-        Some(530 | 534 | 535 | 538) => SendError::Outage(why),
+        // RFC 4954: it wants a login, or a better protected one. Before a recipient was named that
+        // holds for every mail; afterwards perhaps for recipients elsewhere only, and the mails to
+        // all others must not wait for them.
+        Some(530 | 534 | 535 | 538) if what == BEGIN => SendError::Outage(why),
+        Some(530 | 534 | 535 | 538) => SendError::Later(why),
         Some(_) if error.is_permanent() => SendError::Never(why),
         Some(_) => SendError::Later(why),
         None => silence(why),

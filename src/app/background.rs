@@ -2,13 +2,15 @@
 //! names that resolve anew, gauges.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::assembly::Parts;
-use super::delivery;
+use super::delivery::{self, patience};
 use crate::config::{Config, Rate};
 use crate::domain::account::AccountState;
 use crate::domain::rollout::Phase;
@@ -137,13 +139,56 @@ where
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => work().await,
+            _ = ticks.tick() => {}
+        }
+        tokio::select! {
+            () = surviving(work()) => {}
+            // What asks a PBX that hangs does not keep the process from ending; whatever is cut off
+            // is found by the next one.
+            () = patience(&stop) => return,
         }
     }
+}
+
+/// A defect that ends one round in a panic (which is reported as such) does not end all that come
+/// after it: nobody would notice that mails or write-backs wait.
+pub(super) async fn surviving<T: Default>(round: impl Future<Output = T>) -> T {
+    AssertUnwindSafe(round).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a background task came to a sudden end and goes on with its next round");
+        T::default()
+    })
 }
 
 fn tell(what: &str, result: Result<(), Unavailable>) {
     if let Err(error) = result {
         tracing::error!(%error, what, "a background task could not do its work");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(1);
+
+    /// Reliability: a round that panics is followed by the next one.
+    #[tokio::test]
+    async fn a_panic_ends_one_round_only() {
+        let (rounds, stop) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
+        let (counted, stopped) = (Arc::clone(&rounds), stop.clone());
+        let task = tokio::spawn(every(SOON, stop, move || {
+            let (counted, stopped) = (Arc::clone(&counted), stopped.clone());
+            async move {
+                match counted.fetch_add(1, Ordering::SeqCst) {
+                    0 => panic!("a defect"),
+                    _ => stopped.cancel(),
+                }
+            }
+        }));
+        task.await.unwrap();
+        assert_eq!(rounds.load(Ordering::SeqCst), 2);
     }
 }

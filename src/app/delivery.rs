@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::background::surviving;
 use crate::config::Rate;
 use crate::flows::{Services, post};
 
@@ -31,16 +32,18 @@ pub(super) async fn deliver(services: Arc<Services>, rate: Rate, stop: Cancellat
             continue;
         }
         tokio::select! {
-            tried = post::deliver(&services, most) => match tried {
-                Ok(tried) => allowance.spend(Instant::now(), tried),
-                Err(error) => tracing::error!(%error, "mails could not be delivered"),
+            tried = surviving(async { Some(post::deliver(&services, most).await) }) => match tried {
+                None => {}
+                Some(Ok(tried)) => allowance.spend(Instant::now(), tried),
+                Some(Err(error)) => tracing::error!(%error, "mails could not be delivered"),
             },
             () = patience(&stop) => return,
         }
     }
 }
 
-async fn patience(stop: &CancellationToken) {
+/// A while after the stop.
+pub(super) async fn patience(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(LAST_WORDS).await;
 }

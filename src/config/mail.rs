@@ -64,6 +64,10 @@ pub(super) fn read(section: &Section<'_>) -> Option<MailConfig> {
     if ca.is_some() && server.tls == MailTls::None {
         section.problem("ca", "tls=none asks for no certificate", Some("remove one of them"));
     }
+    if password.is_some() && server.tls == MailTls::None {
+        let hint = "use smtps:// or ?tls=starttls, unless the server is on this machine";
+        section.warn("url", "the password of the mail server is sent unprotected", Some(hint));
+    }
     let from = from.unwrap_or_else(|| EXAMPLE_SENDER.to_owned());
     if from.contains("@example.com") {
         let hint = "write an address of yours: mail from this one is refused or taken for spam";
@@ -178,6 +182,17 @@ mod tests {
         assert_eq!(mail.ca, Some(PathBuf::from("/etc/passgate/mail-ca.pem")));
         assert_eq!(mail.rate, Rate { count: 100, period: SECOND * 3600 });
         assert!(!warnings(text).concat().contains("mail"));
+    }
+
+    /// A password that everybody on the way can read is said.
+    #[test]
+    fn a_login_without_protection_is_said() {
+        let unprotected = |url: &str| {
+            let text = format!("[mail]\nurl = \"{url}\"\nuser = \"portal\"\npassword = \"x\"\n");
+            warnings(&text).concat().contains("is sent unprotected")
+        };
+        assert!(unprotected("smtp://mx?tls=none"));
+        assert!(!unprotected("smtp://mx") && !unprotected("smtps://mx"));
     }
 
     /// Mail from an address that is not the operator's does not arrive.

@@ -180,10 +180,13 @@ pub struct StoredMail {
 /// When a mail that failed for the `attempts`-th time is tried again: after one minute, two, four …
 /// at most a quarter of an hour later, so that a mail server that comes back finds the queue soon.
 pub fn retry_after(attempts: u32) -> Duration {
-    const LONGEST: u64 = 15;
     let minutes = 1_u64 << attempts.saturating_sub(1).min(10);
-    Duration::from_secs(60 * minutes.min(LONGEST))
+    Duration::from_secs(60 * minutes).min(LONGEST_WAIT)
 }
+
+/// No mail waits longer between two attempts. One that seems to was put off by a clock that was
+/// ahead and has been put right since.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// A mail that could not be handed over for so long is given up.
 pub const KEEP_TRYING: Duration = Duration::from_secs(2 * 24 * 3600);

@@ -126,7 +126,9 @@ impl IssuedCode {
         if self.epoch != account.epoch || self.on_file != account.email {
             return Err(CodeProblem::Spent);
         }
-        if now >= self.expires_at {
+        // A clock that was far ahead when it was made, and was put right since, gives no long life.
+        let from_the_future = now + self.expires_at.duration_since(self.issued_at) < self.issued_at;
+        if now >= self.expires_at || from_the_future {
             return Err(CodeProblem::Expired);
         }
         Ok(())
@@ -195,8 +197,10 @@ mod tests {
         assert_eq!(verdict(end - SignedDuration::from_micros(1)), Ok(()));
         assert_eq!(verdict(end), Err(CodeProblem::Expired));
         assert_eq!(verdict(end + HOUR), Err(CodeProblem::Expired));
-        // A clock that was put back does not shut the user out.
+        // A clock that was put back does not shut the user out; nor does one that was a day ahead
+        // leave a link that works for a day.
         assert_eq!(verdict(start() - HOUR), Ok(()));
+        assert_eq!(verdict(start() - 24 * HOUR), Err(CodeProblem::Expired));
     }
 
     /// R-D1, R-C8: a new password, or another address on file, spends it; what else changes does

@@ -71,8 +71,12 @@ impl std::fmt::Debug for JournalEntry {
 
 /// A pending write-back is tried again after half a minute, one minute, two … at most half an hour.
 pub fn retry_after(attempts: u32) -> Duration {
-    Duration::from_secs((30_u64 << attempts.min(10)).min(1800))
+    Duration::from_secs(30_u64 << attempts.min(10)).min(LONGEST_WAIT)
 }
+
+/// Nobody leaves a row alone for longer. One that is to be was put off by a clock that was ahead and
+/// has been put right since.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(1800);
 
 /// A pending write-back that came to no end in this time is given up: the PBX keeps the PIN that
 /// it has, and who signs in is asked for it if it is not the one on file (R-B6).

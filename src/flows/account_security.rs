@@ -100,10 +100,7 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
     let device = form.device.as_deref();
     match prove(services, &account, &form.current, device, asker).await? {
         Proof::Right => {}
-        Proof::Wrong => {
-            record(services, form, &account, "bad_password");
-            return Ok(PasswordOutcome::CurrentWrong);
-        }
+        Proof::Wrong => return Ok(PasswordOutcome::CurrentWrong),
         Proof::Locked { until } => return Ok(PasswordOutcome::Locked { until }),
     }
     // Said only after the proof.
@@ -161,14 +158,8 @@ async fn save(
         user_agent: &form.user_agent,
     };
     let opened = services.open_session(&account, pbx, how).await?;
-    record(services, form, &account, "ok");
+    services
+        .audit
+        .record(SecurityEvent::of("password_set", "page", &account.login).from_client(form.client));
     Ok(PasswordOutcome::Saved { opened: Box::new(opened), first })
-}
-
-fn record(services: &Services, form: &PasswordForm, account: &Account, result: &'static str) {
-    services.audit.record(
-        SecurityEvent::of("password_set", "page", &account.login)
-            .from_client(form.client)
-            .with_result(result),
-    );
 }

@@ -438,7 +438,7 @@ fn record(services: &Services, attempt: &LoginAttempt, event: &'static str, resu
     });
 }
 
-fn locked_reason(scope: LockScope) -> &'static str {
+pub(super) fn locked_reason(scope: LockScope) -> &'static str {
     match scope {
         LockScope::Name => "locked_name",
         LockScope::Device => "locked_device",

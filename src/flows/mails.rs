@@ -40,7 +40,7 @@ impl UserLink {
 /// A mail that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// The address on file.
+    /// Where it goes: to the address on file; one of before perhaps to another.
     pub to: String,
     /// When it was asked for: now, or before.
     pub at: Timestamp,
@@ -78,9 +78,9 @@ pub async fn send(
         return Ok(Err(NotSent::Off));
     }
     let Some(to) = account.email.clone() else { return Ok(Err(NotSent::NoAddress)) };
-    let (at, already) = match post::request(services, account, link.kind()).await? {
-        post::Requested::Now { at } => (at, false),
-        post::Requested::Already { at } => (at, true),
+    let (to, at, already) = match post::request(services, account, link.kind()).await? {
+        post::Requested::Now { at } => (to, at, false),
+        post::Requested::Already { at, to } => (to, at, true),
         post::Requested::NoAddress => return Ok(Err(NotSent::NoAddress)),
         post::Requested::Off => return Ok(Err(NotSent::Off)),
     };

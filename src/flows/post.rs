@@ -17,7 +17,7 @@ use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{Enqueued, Letter, SendError, Unavailable};
 
 /// Answer to asking for a mail with a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requested {
     /// It is on its way.
     Now {
@@ -28,6 +28,8 @@ pub enum Requested {
     Already {
         /// When it was asked for.
         at: Timestamp,
+        /// Where it went, or goes.
+        to: String,
     },
     /// There is no address on file.
     NoAddress,
@@ -57,7 +59,7 @@ pub async fn request(
     let limit = services.policies.mails_per_account;
     Ok(match services.outbox.enqueue(mail, limit).await? {
         Enqueued::Now => Requested::Now { at },
-        Enqueued::Already { asked_at } => Requested::Already { at: asked_at },
+        Enqueued::Already { asked_at, to } => Requested::Already { at: asked_at, to },
     })
 }
 
@@ -72,12 +74,15 @@ pub async fn deliver(services: &Services, most: usize) -> Result<usize, Unavaila
         let sent = match outage.clone() {
             // What holds for the mail before holds for this one: it is not even tried.
             Some(why) => Err(SendError::Outage(why)),
-            None => match hand_over(services, office, &stored).await? {
-                HandedOver::NotNeeded => {
+            None => match hand_over(services, office, &stored).await {
+                Ok(HandedOver::NotNeeded) => {
                     services.outbox.drop_mail(stored.mail.id, services.clock.now()).await?;
                     continue;
                 }
-                HandedOver::Asked(answer) => answer,
+                Ok(HandedOver::Asked(answer)) => answer,
+                // A record that cannot be read holds up its own mail, not those behind it. If it is
+                // the whole store, noting this fails as well.
+                Err(unavailable) => Err(SendError::Later(unavailable.to_string())),
             },
         };
         if let Err(SendError::Outage(why)) = &sent {
@@ -157,7 +162,8 @@ fn still_wanted(mail: &NewMail, account: &Account) -> bool {
         MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::LoginNames => {
             account.email.as_deref() == Some(mail.to.as_str())
         }
-        MailKind::ConfirmEmail => account.email.as_deref() != Some(mail.to.as_str()),
+        // It was asked for where there was no address; it replaces none that came since.
+        MailKind::ConfirmEmail => account.email.is_none(),
         MailKind::PasswordSet | MailKind::PasswordChanged | MailKind::EmailChanged => true,
     };
     current && to_whom && !account.disabled

@@ -3,14 +3,14 @@
 
 use jiff::Timestamp;
 
-use super::login::{check_password, keep_pin, stored_pin};
+use super::login::{check_password, keep_pin, locked_reason, stored_pin};
 use super::pbx::{Asker, PinVerdict};
 use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key};
 use crate::domain::login_decision::Check;
 use crate::domain::secret::Secret;
-use crate::ports::Reserved;
+use crate::ports::{Reserved, SecurityEvent};
 
 /// Whether the present credential was right.
 pub(super) enum Proof {
@@ -54,11 +54,22 @@ pub(super) async fn prove(
         Ok(_) => AttemptOutcome::Failure,
         Err(_) => AttemptOutcome::NotJudged,
     };
-    services.attempts.settle(reservation, settle_as, policy, services.clock.now()).await?;
+    let now = services.clock.now();
+    let locked = services.attempts.settle(reservation, settle_as, policy, now).await?;
     if matches!(checked, Err(Outage::Unclear(_))) {
         services.note_unclear(&subject).await?;
     }
     checked?;
+    let record = |event, result| {
+        let event = SecurityEvent::of(event, "page", &account.login).from_client(asker.client);
+        services.audit.record(event.with_result(result));
+    };
+    if settle_as != AttemptOutcome::Success {
+        record("password_set", "bad_password");
+    }
+    if let Some((scope, _)) = locked {
+        record("lockout", locked_reason(scope));
+    }
     Ok(if settle_as == AttemptOutcome::Success { Proof::Right } else { Proof::Wrong })
 }
 
@@ -71,7 +82,9 @@ async fn check(
     if account.password.is_some() {
         return check_password(services, account, secret).await;
     }
-    if stored_pin(services, account)?.is_some_and(|pin| pin.same_as(secret)) {
+    // One that the PBX has refused is not the present one.
+    let stored = stored_pin(services, account)?.filter(|_| !account.pin_refused);
+    if stored.is_some_and(|pin| pin.same_as(secret)) {
         return Ok(Check::PinAccepted);
     }
     if !services.portal.looks_like_pin(secret) {

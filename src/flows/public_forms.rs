@@ -183,14 +183,13 @@ async fn mail(
     stranger: &Stranger,
     hide: bool,
 ) -> Result<FormOutcome, Outage> {
-    let (at, result) = match request(services, account, kind).await? {
-        Requested::Now { at } => (at, "queued"),
-        Requested::Already { at } => (at, "not_again"),
+    let (at, address, result) = match request(services, account, kind).await? {
+        Requested::Now { at } => (at, account.email.clone().unwrap_or_default(), "queued"),
+        Requested::Already { at, to } => (at, to, "not_again"),
         Requested::NoAddress | Requested::Off => return Ok(FormOutcome::AskSupport),
     };
     let event = SecurityEvent::of("link_mailed", "page", &account.login);
     services.audit.record(event.from_client(stranger.client).with_result(result));
-    let address = account.email.clone().unwrap_or_default();
     let to = if hide { masked(&address) } else { address };
     let tenant = account.login.tenant().to_owned();
     Ok(FormOutcome::Mailed { to, at, kind, tenant })

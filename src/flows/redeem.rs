@@ -8,6 +8,7 @@ use super::set_password::{Choice, Occasion, SetOutcome, enter, save, wanted};
 use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::one_time_code::{CodeProblem, IssuedCode, OneTimeCode, Purpose};
+use crate::domain::secret::Secret;
 use crate::domain::session::LiveSession;
 use crate::ports::{AccountChange, SecurityEvent, Unavailable};
 
@@ -37,7 +38,7 @@ pub struct LinkForm {
     /// `Reset` or `Welcome`.
     pub purpose: Purpose,
     /// The code, as it stood in the link.
-    pub code: String,
+    pub code: Secret,
     /// What was chosen.
     pub choice: Choice,
     /// Client address.
@@ -53,7 +54,7 @@ pub struct LinkForm {
 /// Sets the password by a link, and opens the portal. Of any number of parallel uses one wins: it
 /// moves the account's epoch on, and the code does not fit any more.
 pub async fn redeem(services: &Services, form: LinkForm) -> Result<SetOutcome, Outage> {
-    let (account, _) = match look_at(services, form.purpose, &form.code).await? {
+    let (account, _) = match look_at(services, form.purpose, form.code.expose()).await? {
         Ok(found) => found,
         Err(problem) => return Ok(SetOutcome::Link(problem)),
     };

@@ -35,14 +35,14 @@ pub(super) async fn reject(
     channel: &'static str,
     client: IpAddr,
 ) -> Result<Rejection, Outage> {
-    let (at, result) = match request(services, account, MailKind::Rejected).await? {
-        Requested::Now { at } => (at, "queued"),
-        Requested::Already { at } => (at, "not_again"),
+    let (to, at, result) = match request(services, account, MailKind::Rejected).await? {
+        Requested::Now { at } => (account.email.clone(), at, "queued"),
+        Requested::Already { at, to } => (Some(to), at, "not_again"),
         Requested::NoAddress | Requested::Off => return Ok(Rejection::AskSupport),
     };
     let event = SecurityEvent::of("link_mailed", channel, &account.login).from_client(client);
     services.audit.record(event.with_result(result));
-    let to = masked(account.email.as_deref().unwrap_or_default());
+    let to = masked(to.as_deref().unwrap_or_default());
     let redirect = services.policies.rules_for(account.login.tenant()).redirect_at_reject;
     Ok(Rejection::Mailed { to, at, redirect })
 }

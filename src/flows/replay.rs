@@ -64,7 +64,11 @@ pub(super) async fn replay(
                 return Ok(Replay::accepted(pbx));
             }
             PinVerdict::Challenged(pbx) => return Ok(Replay::challenged(pbx, Some(pin))),
-            PinVerdict::Refused => {}
+            PinVerdict::Refused => {
+                // Nor is this one tried at every login: it takes the place of the one before.
+                keep_pin(services, account.id, &pin).await?;
+                services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
+            }
         }
     }
     let (pbx, progress) = (PortalSession::none(), Progress::PinNeeded);
@@ -79,7 +83,9 @@ async fn known_elsewhere(
 ) -> Result<Option<Secret>, Unavailable> {
     if services.subscribers.reading() {
         match services.subscribers.read_pin(&account.login).await {
-            Ok(pin) => return Ok(pin.filter(|pin| services.portal.looks_like_pin(pin))),
+            Ok(Some(pin)) => return Ok(Some(pin).filter(|pin| services.portal.looks_like_pin(pin))),
+            // It keeps PINs to itself.
+            Ok(None) => {}
             // The user can still be asked.
             Err(error) => tracing::warn!(%error, "a PIN could not be read from the PBX"),
         }

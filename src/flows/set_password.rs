@@ -181,7 +181,8 @@ const PROOF_HOLDS: SignedDuration = SignedDuration::from_mins(15);
 
 /// Whether the page asks for the present PIN, too: the login of this session was long ago.
 pub fn needs_proof(services: &Services, session: &LiveSession) -> bool {
-    session.record().created_at + PROOF_HOLDS < services.clock.now()
+    // In both directions: a clock that was put back makes no proof hold longer.
+    services.clock.now().duration_since(session.record().created_at).abs() > PROOF_HOLDS
 }
 
 /// Sets the password of a session that the force phase holds back, and opens the portal.

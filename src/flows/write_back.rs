@@ -20,8 +20,8 @@ use crate::domain::mail::NewMail;
 use crate::domain::pin_journal::{JournalEntry, Stage, retry_after};
 use crate::domain::secret::Secret;
 use crate::ports::{
-    Begun, CredentialChange, JournalStep, NewPassword, OwnSession, PinWriting, PinWritten,
-    PortalSession, SecurityEvent, Unavailable,
+    AccountChange, Begun, CredentialChange, JournalStep, NewPassword, OwnSession, PinWriting,
+    PinWritten, PortalSession, SecurityEvent, Unavailable,
 };
 
 pub use recovery::recover;
@@ -209,7 +209,13 @@ async fn own_session(
     let Some(old) = old else { return Ok(lent) };
     match services.try_pin(&account.login, old, &[], asker).await? {
         PinVerdict::Accepted(session) => Ok(Own::Opened(session)),
-        PinVerdict::Challenged(_) | PinVerdict::Refused => Ok(lent),
+        PinVerdict::Challenged(_) => Ok(lent),
+        // R-B6: it was changed elsewhere. It is not tried again, and the page asks for the present
+        // one next time.
+        PinVerdict::Refused => {
+            services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
+            Ok(lent)
+        }
     }
 }
 
@@ -239,8 +245,11 @@ async fn read_equals(
     if !services.subscribers.reading() {
         return Err(Unavailable::new("pbx", "records cannot be read"));
     }
-    let shown = services.subscribers.read_pin(&account.login).await?;
-    Ok(shown.is_some_and(|shown| shown.same_as(pin)))
+    match services.subscribers.read_pin(&account.login).await? {
+        Some(shown) => Ok(shown.same_as(pin)),
+        // Some PBXs keep PINs to themselves: such a record says nothing about the PIN.
+        None => Err(Unavailable::new("pbx", "its record of the user shows no PIN")),
+    }
 }
 
 /// Proves a PIN that was just written, by reading, else by one login. `false`: not proved.

@@ -202,7 +202,9 @@ impl Upstream {
         let base = self.settings.servers.get(server);
         let base =
             base.ok_or_else(|| Unavailable::new("pbx", format!("there is no server {server}")))?;
-        base.join(target).map_err(|_| unsendable("URL"))
+        let url = base.join(target).map_err(|_| unsendable("URL"))?;
+        // What stands in a page may be `//elsewhere.example/`.
+        if url.origin() == base.origin() { Ok(url) } else { Err(unsendable("URL")) }
     }
 
     /// Every name by which a redirect may mean this portal.
@@ -237,4 +239,37 @@ pub(super) fn header_value(text: &str, name: &str) -> Result<HeaderValue, Unavai
 /// Something that cannot stand in a request. The text itself may be secret and is not told.
 pub(super) fn unsendable(what: &str) -> Unavailable {
     Unavailable::new("pbx", format!("{what} cannot be sent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Security: what goes to a server of the PBX goes nowhere else, wherever a page of it points.
+    #[test]
+    fn a_target_stays_on_its_server() {
+        let server = Url::parse("http://10.0.0.5:9080").unwrap();
+        let upstream = Upstream::new(UpstreamSettings {
+            servers: vec![server],
+            ca_pem: None,
+            host: HostHeader::Preserve,
+            public_host: "portal.example.com".into(),
+            aliases: vec![],
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(1),
+        })
+        .unwrap();
+        let asked = upstream.url(0, "/portal/profile?a=1").unwrap();
+        assert_eq!(asked.as_str(), "http://10.0.0.5:9080/portal/profile?a=1");
+        for action in
+            ["http://10.0.0.5:9080//evil.example/", "/.//evil.example/x", "/\\evil.example"]
+        {
+            let Some(target) = upstream.place(action, &asked, "portal.example.com") else {
+                continue;
+            };
+            let url = upstream.url(0, &target);
+            let stays = url.as_ref().is_ok_and(|url| url.host_str() == Some("10.0.0.5"));
+            assert!(url.is_err() || stays, "{action}: {target} {url:?}");
+        }
+    }
 }

@@ -104,8 +104,9 @@ pub trait CredentialStore: Send + Sync {
         until: Timestamp,
     ) -> Result<Option<JournalEntry>, Unavailable>;
 
-    /// Accounts with a row to look at: whose `next_attempt_at` has come, or in stage `Writing` with
-    /// another holder than `holder` (its process died). Longest due first.
+    /// Accounts with a row to look at: whose `next_attempt_at` has come (or lies further ahead than
+    /// anybody puts it off: the clock was wrong), or in stage `Writing` with another holder than
+    /// `holder` (its process died). Longest due first.
     async fn due(&self, holder: Uuid, now: Timestamp) -> Result<Vec<AccountId>, Unavailable>;
 
     /// The attempt came to no end: counts it, says when the next is due, and lets go of the row.

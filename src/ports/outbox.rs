@@ -9,7 +9,7 @@ use super::Unavailable;
 use crate::domain::mail::{MailId, MailLimit, MailState, NewMail, StoredMail};
 
 /// Answer to queueing a mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
     /// It is on its way.
     Now,
@@ -18,6 +18,8 @@ pub enum Enqueued {
     Already {
         /// When.
         asked_at: Timestamp,
+        /// Where that one goes: perhaps not where the address on file points by now.
+        to: String,
     },
 }
 

@@ -160,6 +160,39 @@ impl Browser {
         self.complete().await;
     }
 
+    /// Clicks what opens a new tab, and goes on there.
+    pub async fn follow_to_new_tab(&self, css: &str) {
+        let before = self.client.windows().await.unwrap();
+        self.click(css).await;
+        let tabs = async || self.client.windows().await.unwrap();
+        self.until("a new tab", async || tabs().await.len() > before.len()).await;
+        let new = tabs().await.into_iter().find(|tab| !before.contains(tab)).unwrap();
+        self.client.switch_to_window(new).await.unwrap();
+        // Each tab has a size and a theme of its own.
+        self.look(Screen::Desktop, Scheme::Light).await;
+        self.until("the new tab's page", async || self.path().await != "blank").await;
+        self.complete().await;
+    }
+
+    /// Goes on inside of a frame of the page.
+    pub async fn enter_frame(&self, css: &str) {
+        self.element(css).await.enter_frame().await.unwrap();
+    }
+
+    /// Fills in the portal's own login form and sends it.
+    pub async fn log_in(&self, login: &str, secret: &str) {
+        self.fill("#LoginUsername", login).await;
+        self.fill("#LoginPassword", secret).await;
+        self.follow("#LoginIndexForm input[type=submit]").await;
+    }
+
+    /// The status of the answer to a script of this page that asks for a path.
+    pub async fn fetch(&self, path: &str) -> String {
+        let ask = "return fetch(arguments[0], { redirect: 'manual', headers: \
+                   { 'X-Requested-With': 'XMLHttpRequest' } }).then(answer => answer.status)";
+        self.client.execute(ask, vec![json!(path)]).await.unwrap().to_string()
+    }
+
     /// Types text into a field, key by key, behind what is there.
     pub async fn type_in(&self, css: &str, text: &str) {
         self.element(css).await.send_keys(text).await.unwrap();

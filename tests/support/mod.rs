@@ -5,6 +5,7 @@ mod admin;
 mod browser;
 mod certificates;
 mod client;
+mod demo;
 mod gateway;
 mod pbx;
 mod raw;
@@ -15,6 +16,7 @@ mod websocket;
 
 pub use browser::{Browser, Scheme, Screen, THEMES};
 pub use client::{Answer, Client};
+pub use demo::Demo;
 pub use gateway::{Gateway, Settings, passgate};
 pub use pbx::{ABC_COMPANY, PHASES, PORTAL_ADMIN, Pbx, Person, alice, at};
 pub use raw::{Raw, RawAnswer};

@@ -72,6 +72,11 @@ impl Received {
     pub fn code(&self) -> &str {
         self.link().split_once("?code=").expect("it has a code").1
     }
+
+    /// The same at every attempt to send this mail.
+    pub fn id(&self) -> &str {
+        &self.headers["message-id"]
+    }
 }
 
 /// A running mail server.

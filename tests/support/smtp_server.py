@@ -10,6 +10,7 @@ Each line of standard input is a JSON object that replaces all faults:
   {"mail": "451 4.3.0 busy"}      the answer to MAIL FROM; likewise "rcpt", "data" (to the message)
   {"auth": "454 4.7.0 not now"}   the answer to AUTH
   {"hang": "mail"}                no answer to it, until the next line; likewise "rcpt", "data"
+  {"slow": 0.1}                   takes so many seconds for each answer to these
   {"lose_answer": true}           takes the mail, then closes without an answer
   {"no_starttls": true}           does not offer STARTTLS
   {"inject": "250 ..."}           says this after the answer to STARTTLS, outside of TLS
@@ -43,6 +44,7 @@ def say(**what):
 
 
 async def hang(step):
+    await asyncio.sleep(faults.get("slow", 0))
     while faults.get("hang") == step:
         changed.clear()
         await changed.wait()

@@ -35,8 +35,9 @@ async fn stored(world: &World, id: MailId) -> StoredMail {
     world.outbox.by_id(id).await.unwrap().unwrap()
 }
 
+/// One to the usual address was asked for at this time.
 fn already(asked_at: Timestamp) -> Enqueued {
-    Enqueued::Already { asked_at }
+    Enqueued::Already { asked_at, to: "ada@example.com".into() }
 }
 
 /// R-D1: what was queued survives a power cut, as it was.
@@ -202,6 +203,38 @@ async fn a_dead_process_leaves_its_mails_to_others(world: World) {
     world.pass(1);
     let again = claim(&world, 10).await;
     assert_eq!((again.len(), again[0].mail.id, again[0].attempts), (1, id, 2));
+    assert!(claim(&world, 10).await.is_empty());
+}
+
+/// Faults: a clock that was far ahead and was put right lets no mail wait until then, neither one
+/// that was put off nor one that was being handed over.
+async fn a_clock_put_right_lets_no_mail_wait(world: World) {
+    let account = world.account("1001@abc.example").await;
+    world.pass(1_000_000);
+    let id = queue(&world, &account, MailKind::Reset).await;
+    claim(&world, 10).await;
+    let next = world.now() + Duration::from_secs(60);
+    world.outbox.retry_later(id, "451 try again later", next, true).await.unwrap();
+    world.pass(-1_000_000);
+    assert_eq!(claim(&world, 10).await.len(), 1);
+
+    world.pass(1_000_000);
+    world.outbox.retry_later(id, "451 try again later", world.now(), true).await.unwrap();
+    assert_eq!(claim(&world, 10).await.len(), 1);
+    world.pass(-1_000_000);
+    assert_eq!(claim(&world, 10).await.len(), 1);
+    assert!(claim(&world, 10).await.is_empty());
+}
+
+/// A mail of a kind that only a newer version knows waits for that version, and holds up no other.
+async fn a_mail_of_an_unknown_kind_waits(world: World) {
+    let account = world.account("1001@abc.example").await;
+    queue(&world, &account, MailKind::Reset).await;
+    world.database.run("UPDATE outbox SET kind = 'of a newer version'").await;
+    world.pass(1);
+    assert_eq!(ask(&world, &account, MailKind::Reset).await, Enqueued::Now);
+    let mails = claim(&world, 10).await;
+    assert_eq!(mails.iter().map(|mail| mail.mail.kind).collect::<Vec<_>>(), [MailKind::Reset]);
     assert!(claim(&world, 10).await.is_empty());
 }
 
@@ -401,6 +434,8 @@ mod sqlite {
         a_clock_put_right_shuts_nobody_out,
         each_mail_is_taken_once_oldest_first,
         a_dead_process_leaves_its_mails_to_others,
+        a_clock_put_right_lets_no_mail_wait,
+        a_mail_of_an_unknown_kind_waits,
         a_failed_mail_waits,
         what_comes_late_revives_nothing,
         a_dead_mail_is_tried_again,

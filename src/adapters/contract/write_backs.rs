@@ -196,6 +196,21 @@ async fn a_pending_row_is_tried_again(world: World) {
     assert!(world.credentials.claim(account.id, OURS, until, until).await.unwrap().is_some());
 }
 
+/// Faults: a clock that was far ahead and was put right lets no row wait until then: neither one
+/// that was put off, nor one whose worker is gone.
+async fn a_clock_put_right_lets_no_row_wait(world: World) {
+    let account = world.account("1001@abc.example").await;
+    world.pass(1_000_000);
+    world.credentials.begin(entry_of(&world, &account)).await.unwrap();
+    let due = async || world.credentials.due(OURS, world.now()).await.unwrap();
+    assert!(due().await.is_empty());
+    world.pass(-1_000_000);
+    assert_eq!(due().await, [account.id]);
+    let (now, until) = (world.now(), world.now() + LEASE);
+    assert!(world.credentials.claim(account.id, OURS, now, until).await.unwrap().is_some());
+    assert!(due().await.is_empty());
+}
+
 /// R-B4: rows are looked at by how long they have been due.
 async fn the_longest_due_comes_first(world: World) {
     let mut expected = Vec::new();
@@ -251,6 +266,7 @@ mod sqlite {
         only_its_holder_abandons_a_row,
         a_dead_process_leaves_a_row_to_others,
         a_pending_row_is_tried_again,
+        a_clock_put_right_lets_no_row_wait,
         the_longest_due_comes_first,
         a_deleted_account_leaves_no_row,
         a_row_is_printed_without_secrets,

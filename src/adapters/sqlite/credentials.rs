@@ -10,7 +10,7 @@ use super::account_rows::{account_id, by_id, put_pin, update};
 use super::{Database, from_micros, outbox, to_micros, unavailable, unreadable};
 use crate::domain::account::{Account, AccountId, SealedPin, StoredPassword};
 use crate::domain::mail::NewMail;
-use crate::domain::pin_journal::{JournalEntry, Stage};
+use crate::domain::pin_journal::{JournalEntry, LONGEST_WAIT, Stage};
 use crate::ports::{
     Begun, CredentialChange, CredentialStore, JournalStep, NewPassword, Unavailable,
 };
@@ -129,7 +129,9 @@ impl CredentialStore for SqliteCredentials {
         let mut transaction = self.database.write_durably().await?;
         let row = sqlx::query(concat!(
             "UPDATE pin_journal SET holder = ?2, next_attempt_at = ?4
-              WHERE account = ?1 AND (next_attempt_at <= ?3 OR (stage = 'writing' AND holder <> ?2))
+              WHERE account = ?1
+                AND (next_attempt_at <= ?3 OR next_attempt_at > ?5
+                     OR (stage = 'writing' AND holder <> ?2))
              RETURNING ",
             journal_columns!()
         ))
@@ -137,6 +139,7 @@ impl CredentialStore for SqliteCredentials {
         .bind(holder.as_bytes().as_slice())
         .bind(to_micros(now))
         .bind(to_micros(until))
+        .bind(to_micros(now + LONGEST_WAIT))
         .fetch_optional(&mut *transaction)
         .await
         .map_err(unavailable)?;
@@ -148,11 +151,13 @@ impl CredentialStore for SqliteCredentials {
     async fn due(&self, holder: Uuid, now: Timestamp) -> Result<Vec<AccountId>, Unavailable> {
         let accounts: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT account FROM pin_journal
-              WHERE next_attempt_at <= ?2 OR (stage = 'writing' AND holder <> ?1)
+              WHERE next_attempt_at <= ?2 OR next_attempt_at > ?3
+                 OR (stage = 'writing' AND holder <> ?1)
               ORDER BY next_attempt_at, began_at",
         )
         .bind(holder.as_bytes().as_slice())
         .bind(to_micros(now))
+        .bind(to_micros(now + LONGEST_WAIT))
         .fetch_all(self.database.readers())
         .await
         .map_err(unavailable)?;

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::account_rows::account_id;
 use super::{Database, from_micros, to_micros, unavailable, unreadable};
-use crate::domain::mail::{MailId, MailKind, MailLimit, MailState, NewMail, StoredMail};
+use crate::domain::mail::{
+    LONGEST_WAIT, MailId, MailKind, MailLimit, MailState, NewMail, StoredMail,
+};
 use crate::ports::{Enqueued, Outbox, Unavailable};
 
 /// The table of mails.
@@ -28,12 +30,15 @@ macro_rules! mail_columns {
 }
 
 /// Ids of mails that are due at ?1, or that somebody has been sending since ?2; at most ?3, oldest
-/// first.
+/// first. Due are also those that were put off beyond ?4, or are being sent from ?5 on: a clock that
+/// was ahead said so, and has been put right since. Kinds that are not in ?6 wait for the version
+/// that knows them.
 macro_rules! due_mails {
     () => {
         "SELECT id FROM outbox
-          WHERE (state = 'queued' AND next_attempt_at <= ?1)
-             OR (state = 'sending' AND sending_since <= ?2)
+          WHERE ((state = 'queued' AND (next_attempt_at <= ?1 OR next_attempt_at > ?4))
+              OR (state = 'sending' AND (sending_since <= ?2 OR sending_since > ?5)))
+            AND kind IN (SELECT value FROM json_each(?6))
           ORDER BY asked_at, id LIMIT ?3"
     };
 }
@@ -49,8 +54,8 @@ impl SqliteOutbox {
 impl Outbox for SqliteOutbox {
     async fn enqueue(&self, mail: NewMail, limit: MailLimit) -> Result<Enqueued, Unavailable> {
         let mut transaction = self.database.write_durably().await?;
-        if let Some(asked_at) = held_back(&mut transaction, &mail, limit).await? {
-            return Ok(Enqueued::Already { asked_at });
+        if let Some((asked_at, to)) = held_back(&mut transaction, &mail, limit).await? {
+            return Ok(Enqueued::Already { asked_at, to });
         }
         insert(&mut transaction, &mail).await?;
         transaction.commit().await.map_err(unavailable)?;
@@ -63,11 +68,15 @@ impl Outbox for SqliteOutbox {
         lease: Duration,
         most: usize,
     ) -> Result<Vec<StoredMail>, Unavailable> {
+        let kinds = serde_json::json!(MailKind::ALL.map(MailKind::name)).to_string();
         // Asked every second, mostly in vain: the write lock is taken only for mails.
         let due = sqlx::query_scalar::<_, i64>(concat!("SELECT EXISTS (", due_mails!(), ")"))
             .bind(to_micros(now))
             .bind(to_micros(now - lease))
             .bind(1)
+            .bind(to_micros(now + LONGEST_WAIT))
+            .bind(to_micros(now + lease))
+            .bind(&kinds)
             .fetch_one(self.database.readers())
             .await
             .map_err(unavailable)?;
@@ -85,6 +94,9 @@ impl Outbox for SqliteOutbox {
         .bind(to_micros(now))
         .bind(to_micros(now - lease))
         .bind(signed(most))
+        .bind(to_micros(now + LONGEST_WAIT))
+        .bind(to_micros(now + lease))
+        .bind(&kinds)
         .fetch_all(&mut *transaction)
         .await
         .map_err(unavailable)?;
@@ -267,13 +279,13 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// When the latest of the mails that share the new one's limit was asked for, if they leave no
-/// room for it.
+/// When the latest of the mails that share the new one's limit was asked for, and where it goes, if
+/// they leave no room for it.
 async fn held_back(
     connection: &mut SqliteConnection,
     mail: &NewMail,
     limit: MailLimit,
-) -> Result<Option<Timestamp>, Unavailable> {
+) -> Result<Option<(Timestamp, String)>, Unavailable> {
     if !mail.kind.counts_with(mail.kind) {
         return Ok(None);
     }
@@ -281,7 +293,8 @@ async fn held_back(
     // Those of the time to come, too: parallel calls read the clock in another order than they
     // arrive here. But not those of a clock that was far ahead and was put right since.
     let rows = sqlx::query(
-        "SELECT kind, asked_at, recipient = ?4 AND state <> 'dead' AS under_way FROM outbox
+        "SELECT kind, asked_at, recipient, recipient = ?4 AND state <> 'dead' AS under_way
+           FROM outbox
           WHERE account = ?1 AND asked_at > ?2 AND asked_at < ?3 AND state <> 'dropped'
           ORDER BY asked_at DESC",
     )
@@ -294,18 +307,20 @@ async fn held_back(
     .map_err(unavailable)?;
     let (mut latest, mut under_way, mut in_time) = (None, None, 0);
     for row in &rows {
-        if !mail.kind.counts_with(kind(row)?) {
+        let name: &str = row.try_get("kind").map_err(unavailable)?;
+        if !MailKind::named(name).is_some_and(|other| mail.kind.counts_with(other)) {
             continue;
         }
         let at = from_micros(row.try_get("asked_at").map_err(unavailable)?)?;
-        latest = latest.or(Some(at));
+        let to: String = row.try_get("recipient").map_err(unavailable)?;
         if at > mail.asked_at - limit.per {
             in_time += 1;
         }
         let same: bool = row.try_get("under_way").map_err(unavailable)?;
         if same && at > mail.asked_at - limit.again_after {
-            under_way = under_way.or(Some(at));
+            under_way = under_way.or_else(|| Some((at, to.clone())));
         }
+        latest = latest.or(Some((at, to)));
     }
     let spent = in_time >= limit.most;
     Ok(under_way.or(latest.filter(|_| spent)))

@@ -37,6 +37,8 @@ enum Has {
     New,
     Old,
     Neither,
+    /// The old one, and it has just said no to the new one.
+    Refused,
     Unknown,
 }
 
@@ -90,7 +92,7 @@ async fn finish(
     };
     let password = |phc| NewPassword { phc, at: entry.began_at, expected_epoch: entry.epoch };
     match (entry.stage, has) {
-        (Stage::Writing, Has::Old | Has::Neither) => {
+        (Stage::Writing, Has::Old | Has::Neither | Has::Refused) => {
             services.credentials.abandon(account.id, holder).await?;
             record(services, account, "undone");
             return Ok(());
@@ -112,8 +114,8 @@ async fn finish(
             services.credentials.postpone(account.id, holder, next_attempt_at).await?;
             return Ok(());
         }
-        // Changed elsewhere meanwhile, or too long ago: the PBX keeps what it has.
-        (Stage::Pending, Has::Old | Has::Unknown | Has::Neither) => {
+        // Changed elsewhere meanwhile, refused, or too long ago: the PBX keeps what it has.
+        (Stage::Pending, Has::Old | Has::Unknown | Has::Neither | Has::Refused) => {
             services.credentials.commit(change).await?;
             record(services, account, "given_up");
             return Ok(());
@@ -155,8 +157,9 @@ async fn which(
             Ok(Some(shown)) if old.is_some_and(|old| old.same_as(&shown)) => return Has::Old,
             Ok(Some(_)) if old.is_some() => return Has::Neither,
             // No PIN before is known: what the record shows is the PIN before.
-            Ok(_) if old.is_none() => return Has::Old,
-            Ok(_) => return Has::Neither,
+            Ok(Some(_)) => return Has::Old,
+            // It keeps PINs to itself; logins tell.
+            Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a PIN could not be read from the PBX"),
         }
     }
@@ -188,7 +191,8 @@ async fn write_again(
     let written = write_once(services, account, new, &own, asker).await;
     own.leave(services, asker).await;
     Ok(match written {
-        PinWritten::Refused { .. } | PinWritten::NotAsked(_) => Has::Old,
+        PinWritten::Refused { .. } => Has::Refused,
+        PinWritten::NotAsked(_) => Has::Old,
         PinWritten::Done | PinWritten::Later | PinWritten::Unclear(_) => {
             match shows_up(services, account, new, PROMISE, asker).await {
                 true => Has::New,

@@ -17,6 +17,7 @@ use super::visit::{Reply, Visit};
 use super::{Pages, carried_out, password};
 use crate::domain::account::Account;
 use crate::domain::one_time_code::{CodeProblem, IssuedCode, Purpose};
+use crate::domain::secret::Secret;
 use crate::flows::redeem::{LinkForm, look_at, redeem};
 use crate::flows::set_password::{Occasion, PinField};
 use crate::web::answers::{ErrorKind, Part, Refusal};
@@ -134,7 +135,7 @@ async fn submit(pages: &Arc<Pages>, visit: &Visit, kind: Kind, form: &Form) -> R
 
     let filled_in = LinkForm {
         purpose: kind.purpose(),
-        code: code.clone(),
+        code: Secret::new(&code),
         choice,
         client: visitor.client,
         user_agent: visitor.user_agent,

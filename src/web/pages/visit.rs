@@ -97,6 +97,11 @@ impl Visit {
             .is_some_and(|binding| csrf::holds(&pages.services, &binding, token))
     }
 
+    /// Whether the browser has the cookie of a session, alive or not.
+    fn presents_session(&self) -> bool {
+        cookies::names(&self.headers).any(|name| name == cookies::SESSION)
+    }
+
     /// The message that the page before left for this one.
     pub fn flash(&self, pages: &Pages) -> Option<Flash> {
         let value = cookies::value(&self.headers, cookies::FLASH)?;
@@ -158,21 +163,27 @@ impl Visit {
         Reply(lead_on(location, self.wants_json()))
     }
 
-    /// To the login page and, after it, back here; 401 for scripts.
+    /// To the login page and, after it, back here; 401 for scripts. Whoever comes with a session
+    /// that is no more is told so there.
     pub fn to_login(&self, pages: &Pages) -> Response {
         if self.wants_json() {
             return self.error(pages, ErrorKind::SignedOut);
         }
+        let mut place = pages.look.page("login");
         // Nobody asks for the pages that stand before others: whoever needs them is led there, and
         // on to what was asked for.
-        if [Standing::Held, Standing::PinNeeded]
+        let stands_before = [Standing::Held, Standing::PinNeeded]
             .map(|held| pages.place_of(held))
-            .contains(&self.path)
-        {
-            return self.lead_on(&pages.look.page("login"));
+            .contains(&self.path);
+        if !stands_before {
+            let next: String = form_urlencoded::byte_serialize(self.path.as_bytes()).collect();
+            place = format!("{place}?next={next}");
         }
-        let next: String = form_urlencoded::byte_serialize(self.path.as_bytes()).collect();
-        self.lead_on(&format!("{}?next={next}", pages.look.page("login")))
+        let reply = self.onward(&place);
+        if self.session().is_some() || !self.presents_session() {
+            return reply.done();
+        }
+        reply.cookie(cookies::remove_session()).message(pages, Message::SessionEnded).done()
     }
 
     /// A script that asks for what its session may not see is refused; a person is led on.

@@ -30,7 +30,7 @@ async fn the_page_asks_for_a_pin_a_password_and_an_address() {
     let page = browser.get(PAGE).await;
     assert_eq!(page.fields(), ["pin", "password", "confirm", "email"]);
     assert!(page.words().contains(
-        "Choose a portal password to continue. Then confirm your voicemail PIN: it is only for \
+        "Choose a portal password to continue, and confirm your voicemail PIN: it is only for \
          listening to messages."
     ));
     assert!(page.words().contains("Voicemail PIN: the same again or a new one"));
@@ -262,7 +262,9 @@ async fn an_address_is_confirmed_by_a_link() {
     fields.push(("email", " alice@corp.example "));
     browser.fill_in(PAGE, &fields).await.leads_to("/portal/home");
     assert!(
-        browser.message().ends_with("We sent a link to alice@corp.example to confirm it."),
+        browser
+            .message()
+            .ends_with("We sent a link to alice@corp.example; open it to confirm the address."),
         "it is said"
     );
     assert_eq!(world.alice().await.email, None, "not on file yet");

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{ALICE, World};
-use crate::domain::account::Account;
+use super::{ALICE, EQUIPPED, World};
+use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{MailId, MailKind, NewMail};
+use crate::domain::mail::{MailId, MailKind, MailState, NewMail};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
+use crate::flows::post;
 use crate::flows::sweep::sweep;
+use crate::ports::Created;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -65,4 +67,34 @@ async fn mails_are_forgotten_a_month_after_their_end() {
         assert_eq!(found.is_some(), known, "{minutes} minutes later");
         assert!(services.outbox.by_id(waiting.id).await.unwrap().is_some());
     }
+}
+
+/// Reliability: a mail whose account cannot be read waits by itself; the mails behind it leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_cannot_be_written_holds_up_no_other() {
+    let world = World::with(EQUIPPED).await;
+    world.import_alice(Some("alice@corp.example")).await;
+    let new = NewAccount {
+        login: LoginName::parse("1999@abc-company.11111.service").unwrap(),
+        email: Some("zoe@corp.example".into()),
+        name: String::new(),
+        role: Role::User,
+    };
+    let (id, now) = (AccountId(Uuid::from_u128(1999)), world.services.clock.now());
+    let Created::New(zoe) = world.services.accounts.create(id, new, now).await.unwrap() else {
+        panic!("she was there before");
+    };
+    post::request(&world.services, &zoe, MailKind::Reset).await.unwrap();
+    world.pass_minutes(1);
+    let alice = world.alice().await;
+    post::request(&world.services, &alice, MailKind::Reset).await.unwrap();
+    world.database.run("UPDATE accounts SET tenant = 'un readable' WHERE extension = '1999'").await;
+    let arrived = world.mails().await;
+    assert_eq!(
+        arrived.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(),
+        ["alice@corp.example"]
+    );
+    let waiting = world.services.outbox.list(Some(MailState::Queued), None, 9).await.unwrap();
+    assert_eq!((waiting.len(), waiting[0].attempts), (1, 1));
+    assert!(waiting[0].last_error.as_ref().unwrap().contains("cannot be read"));
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use http::StatusCode;
 
-use super::{ALICE, ALICES_PIN, PASSWORD, World};
+use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, World};
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, Progress, Standing};
@@ -199,4 +199,75 @@ async fn a_busy_hasher_gives_no_guess_back() {
     }
     let outcome: Result<LoginOutcome, Outage> = guess(5).await;
     assert!(matches!(outcome, Ok(LoginOutcome::Locked { .. })), "{outcome:?}");
+}
+
+/// security.md "a PIN session that tries to set the e-mail address": an address that was typed where
+/// there was none takes no place of one that came on file before its mail could leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_typed_with_a_pin_replaces_none() {
+    let world = World::with(EQUIPPED).await;
+    let mut intruder = world.held().await;
+    let fields = [
+        ("pin", "80246"),
+        ("password", PASSWORD),
+        ("confirm", PASSWORD),
+        ("email", "intruder@evil.example"),
+    ];
+    intruder.fill_in("/account/set-password", &fields).await.leads_to("/portal/home");
+    // The intruder's mail server says "later" for as long as it likes.
+    world.address("alice@corp.example").await;
+    let mails = world.mails().await;
+    assert!(mails.iter().all(|mail| mail.to != "intruder@evil.example"));
+    assert_eq!(world.alice().await.email.as_deref(), Some("alice@corp.example"));
+}
+
+/// The proof of a login holds for a quarter of an hour, however the clock is moved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_put_back_makes_no_proof_hold_longer() {
+    let world = World::with(EQUIPPED).await;
+    let mut browser = world.held().await;
+    world.pass_minutes(-60);
+    let page = browser.get("/account/set-password").await;
+    assert!(page.fields().contains(&"current_password".to_owned()), "{:?}", page.fields());
+}
+
+/// security.md "a PIN session that tries to set the e-mail address; a challenge half-finished": who
+/// knows a PIN sends the field that the page does not show, or the form before the second question
+/// is answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_changes_no_address_and_half_a_login_nothing() {
+    let fields = [
+        ("pin", "80246"),
+        ("password", PASSWORD),
+        ("confirm", PASSWORD),
+        ("email", "intruder@evil.example"),
+    ];
+    let world = World::with(EQUIPPED).await;
+    world.import_alice(Some("alice@corp.example")).await;
+    let mut intruder = world.held().await;
+    let page = intruder.get("/account/set-password").await;
+    assert!(!page.fields().contains(&"email".to_owned()), "{:?}", page.fields());
+    intruder.send_form(&page, "/account/set-password", &fields).await.leads_to("/portal/home");
+    let to: Vec<_> = world.mails().await.into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["alice@corp.example"], "its owner is told of the password, and nobody else");
+
+    let world = World::with(EQUIPPED).await;
+    world.portal.require_mfa(ALICE, true);
+    world.pass(15);
+    let mut intruder = world.browser();
+    let challenged = intruder.sign_in(ALICE, ALICES_PIN).await;
+    challenged.leads_to("/portal/login/mfa/1");
+    for (page, script) in
+        [("set-password", false), ("set-password", true), ("security", false), ("security", true)]
+    {
+        intruder.script = script;
+        let csrf = [("csrf", ""), ("current_password", ALICES_PIN)];
+        let sent: Vec<_> = csrf.into_iter().chain(fields).collect();
+        let answer = intruder.post(&format!("/account/{page}"), &sent).await;
+        let refused = answer.status == StatusCode::UNAUTHORIZED
+            || answer.header("location").starts_with("/account/login");
+        assert!(refused, "{page} {answer:?}");
+    }
+    assert!(world.alice().await.password.is_none());
+    assert_eq!(world.portal.user(ALICE).unwrap().pin, ALICES_PIN);
 }

@@ -100,7 +100,7 @@ async fn force_phase() {
         browser.get(page).await.leads_to("/account/set-password");
     }
     let page = browser.get("/account/set-password").await;
-    assert!(page.text.contains("Choose a portal password to continue."));
+    assert!(page.text.contains("Choose a portal password to continue"));
     let fields = [("pin", ALICES_PIN), ("password", PASSWORD), ("confirm", PASSWORD)];
     let wrong = [("pin", "99999"), ("password", PASSWORD), ("confirm", PASSWORD)];
     let refused = browser.send_form(&page, "/account/set-password", &wrong).await;
@@ -211,6 +211,7 @@ async fn a_challenge_leads_to_the_pbx() {
         .leads_to("/portal/login/mfa/1");
     let page = browser.get("/account/security").await;
     page.leads_to("/account/login?next=%2Faccount%2Fsecurity");
+    assert!(browser.session().await.is_some(), "it still can be answered");
     assert_eq!(browser.get("/account/login").await.status, StatusCode::OK);
 }
 
@@ -225,4 +226,9 @@ async fn the_session_of_a_disabled_account_ends() {
     world.services.accounts.change(session.record().account, change, None).await.unwrap();
     let page = browser.get("/account/security").await;
     page.leads_to("/account/login?next=%2Faccount%2Fsecurity");
+    assert!(!browser.cookies.contains_key(cookies::SESSION));
+    assert_eq!(browser.message(), "Your session has ended. Please sign in again.");
+    // Who never had one is told nothing of the kind.
+    browser.get("/account/security").await.leads_to("/account/login?next=%2Faccount%2Fsecurity");
+    assert_eq!(browser.message(), "");
 }

@@ -125,7 +125,7 @@ fn messages_go_into_pages_of_any_encoding() {
         (
             Message::Saved { pin: PinFate::Pending, confirming: Some("<b>@x.example".into()) },
             true,
-            "We sent a link to <b>@x.example to confirm it.",
+            "We sent a link to <b>@x.example; open it to confirm the address.",
         ),
         (
             Message::SavedOnly { pin: PinFate::Pending },

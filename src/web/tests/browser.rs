@@ -21,6 +21,8 @@ pub(super) struct Browser<'w> {
     pub cookies: BTreeMap<String, String>,
     /// Further headers of every request.
     pub headers: Vec<(&'static str, String)>,
+    /// The host that it asks.
+    pub host: &'static str,
     /// A script asks, not a person.
     pub script: bool,
 }
@@ -35,7 +37,13 @@ pub(super) struct Page {
 
 impl<'w> Browser<'w> {
     pub fn new(world: &'w World) -> Self {
-        Self { world, cookies: BTreeMap::new(), headers: Vec::new(), script: false }
+        Self {
+            world,
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+            host: "portal.example.com",
+            script: false,
+        }
     }
 
     pub async fn get(&mut self, path: &str) -> Page {
@@ -112,7 +120,7 @@ impl<'w> Browser<'w> {
         let visitor = Visitor {
             client: IpAddr::from([203, 0, 113, 7]),
             user_agent: "Test/1.0".into(),
-            host: "portal.example.com".into(),
+            host: self.host.into(),
             standing: session.as_ref().map(|(_, standing)| *standing),
             session: session.map(|(session, _)| session),
             device: self.cookies.get(cookies::DEVICE).cloned(),

@@ -2,6 +2,7 @@
 //! with the example portal as PBX. Only the gateway's part (finding the session of a cookie) is
 //! done here by hand.
 
+mod ask;
 mod asked_for;
 mod browser;
 mod confirm;
@@ -64,11 +65,13 @@ struct Setup {
     /// E-mail is on.
     mail: bool,
     rules: RolloutRules,
+    /// Public forms say the same to everybody.
+    uniform: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { writes_pins: false, mail: false, rules: Policies::default().rules }
+        Self { writes_pins: false, mail: false, rules: Policies::default().rules, uniform: false }
     }
 }
 
@@ -77,6 +80,7 @@ const EQUIPPED: Setup = Setup {
     writes_pins: true,
     mail: true,
     rules: RolloutRules { redeclare_pin: true, redirect_at_reject: false },
+    uniform: false,
 };
 
 /// A gateway's inside without the proxy around it.
@@ -119,8 +123,10 @@ impl World {
         let mailbox = Arc::new(Mailbox::default());
         let office =
             MailOffice { composer: Arc::new(Letters::new(letters())), transport: mailbox.clone() };
+        // Here the host may name the tenant, as the profile's comment shows.
         let text = Profile::builtin("netsapiens").unwrap();
-        let profile = Arc::new(Profile::parse(text, "netsapiens.toml").unwrap());
+        let text = text.replace("\n# tenant_from_host", "\ntenant_from_host");
+        let profile = Arc::new(Profile::parse(&text, "netsapiens.toml").unwrap());
         let upstream = UpstreamSettings {
             servers: vec![portal.url().parse().unwrap()],
             ca_pem: None,
@@ -158,6 +164,7 @@ impl World {
                     ..Policies::default().lockout
                 },
                 rules: setup.rules,
+                uniform_disclosure: setup.uniform,
                 tenant_passwords: HashMap::from([(STRICT.to_owned(), PasswordPolicy::nist())]),
                 ..Policies::default()
             },
@@ -169,7 +176,8 @@ impl World {
             }),
             tenant_of: Arc::new(move |host: &str| hosts.tenant_of_host(host)),
         };
-        let router = pages(Arc::clone(&services), settings(), names);
+        let settings = PagesSettings { sends_mail: setup.mail, ..settings() };
+        let router = pages(Arc::clone(&services), settings, names);
         Self { portal, desk, mailbox, clock, database, services, router, _place: place }
     }
 
@@ -240,6 +248,7 @@ fn settings() -> PagesSettings {
             STRICT.to_owned(),
             TimeZone::fixed(jiff::tz::offset(2)),
         )]),
+        sends_mail: false,
         affected: vec!["Web portal".into(), "API".into(), "Softphone".into()],
     }
 }

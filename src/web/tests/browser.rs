@@ -21,6 +21,8 @@ pub(super) struct Browser<'w> {
     pub cookies: BTreeMap<String, String>,
     /// Further headers of every request.
     pub headers: Vec<(&'static str, String)>,
+    /// Where it comes from.
+    pub client: IpAddr,
     /// The host that it asks.
     pub host: &'static str,
     /// A script asks, not a person.
@@ -41,6 +43,7 @@ impl<'w> Browser<'w> {
             world,
             cookies: BTreeMap::new(),
             headers: Vec::new(),
+            client: IpAddr::from([203, 0, 113, 7]),
             host: "portal.example.com",
             script: false,
         }
@@ -118,7 +121,7 @@ impl<'w> Browser<'w> {
             request = request.header(*name, value);
         }
         let visitor = Visitor {
-            client: IpAddr::from([203, 0, 113, 7]),
+            client: self.client,
             user_agent: "Test/1.0".into(),
             host: self.host.into(),
             standing: session.as_ref().map(|(_, standing)| *standing),

@@ -9,6 +9,7 @@ mod confirm;
 mod desk;
 mod force;
 mod forms;
+mod help;
 mod housekeeping;
 mod intruders;
 mod journeys;
@@ -54,7 +55,7 @@ const ALICE: &str = "1001@abc-company.11111.service";
 const ALICES_PIN: &str = "48271";
 const PASSWORD: &str = "Quiet-Harbour-7-Lamps";
 
-/// A tenant with password rules of its own.
+/// A tenant with password rules and dates of its own.
 const STRICT: &str = "wickedsprockets";
 
 /// What a configuration may say beside the defaults.
@@ -67,11 +68,19 @@ struct Setup {
     rules: RolloutRules,
     /// Public forms say the same to everybody.
     uniform: bool,
+    /// No refusal is said sooner.
+    floor: Duration,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { writes_pins: false, mail: false, rules: Policies::default().rules, uniform: false }
+        Self {
+            writes_pins: false,
+            mail: false,
+            rules: Policies::default().rules,
+            uniform: false,
+            floor: Duration::ZERO,
+        }
     }
 }
 
@@ -81,6 +90,7 @@ const EQUIPPED: Setup = Setup {
     mail: true,
     rules: RolloutRules { redeclare_pin: true, redirect_at_reject: false },
     uniform: false,
+    floor: Duration::ZERO,
 };
 
 /// A gateway's inside without the proxy around it.
@@ -157,10 +167,16 @@ impl World {
             random,
             process: uuid::Uuid::from_u128(1),
             policies: Policies {
-                rollout: Rollout { everyone: schedule, ..Rollout::default() },
+                rollout: Rollout {
+                    everyone: schedule,
+                    tenants: HashMap::from([(
+                        STRICT.to_owned(),
+                        Schedule { reject: date(49), ..schedule },
+                    )]),
+                },
                 session: SessionPolicy { idle: Duration::from_secs(4 * 3600), absolute: None },
                 lockout: LockoutPolicy {
-                    refusal_floor: Duration::ZERO,
+                    refusal_floor: setup.floor,
                     ..Policies::default().lockout
                 },
                 rules: setup.rules,

@@ -302,8 +302,10 @@ async fn uniform_answers_tell_nothing() {
         answers.push((answer.text, answer.headers));
     }
     assert!(answers.windows(2).all(|two| two[0] == two[1]), "{answers:#?}");
-    let kinds: Vec<_> = world.sent().await.into_iter().map(|(_, kind)| kind).collect();
-    assert_eq!(kinds, [MailKind::Reset, MailKind::LoginNames, MailKind::Welcome]);
+    // All were asked for at one moment, so they leave in any order.
+    let mut kinds: Vec<_> = world.sent().await.iter().map(|(_, kind)| kind.name()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["login_names", "reset", "welcome"]);
 }
 
 /// security.md "Limits": 20 forms in ten minutes from one address, whatever they ask for; then 429

@@ -11,6 +11,8 @@ use super::{ALICE, EQUIPPED, PASSWORD, STRICT, Setup, World};
 use crate::domain::account::{AccountId, NewAccount, Role};
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::MailKind;
+use crate::flows::public_forms::{FormOutcome, Stranger, forgot_password};
+use crate::flows::{FormLimit, sweep};
 use crate::ports::{AccountChange, Created};
 
 const FORGOT: &str = "/account/forgot-password";
@@ -473,4 +475,25 @@ async fn a_silent_store_says_nothing_about_accounts() {
         let answer = browser.send_form(form, page, &[(field, STRICT)]).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{page}");
     }
+}
+
+/// security.md "Limits": a limit over a longer time than that of failed logins holds for all of it,
+/// whatever is swept away meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_limit_outlives_the_sweep() {
+    let world = World::with(EQUIPPED).await;
+    let mut services = (*world.services).clone();
+    let hour = Duration::from_secs(3600);
+    services.policies.public_forms_per_address = Some(FormLimit { most: 1, per: hour });
+    let stranger = Stranger { client: [203, 0, 113, 7].into(), tenant: None };
+    let first = forgot_password(&services, None, &stranger).await.unwrap();
+    assert_eq!(first, FormOutcome::AskSupport);
+    world.pass_minutes(40);
+    sweep::sweep(&services).await.unwrap();
+    let until = world.services.clock.now() + jiff::SignedDuration::from_mins(20);
+    let second = forgot_password(&services, None, &stranger).await.unwrap();
+    assert_eq!(second, FormOutcome::TooMany { until });
+    world.pass_minutes(21);
+    let third = forgot_password(&services, None, &stranger).await.unwrap();
+    assert_eq!(third, FormOutcome::AskSupport);
 }

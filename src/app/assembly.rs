@@ -345,6 +345,7 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         default_locale: config.pages.default_locale.clone(),
         time_zone: rules.time_zone.clone(),
         tenant_time_zones: tenant_time_zones(config),
+        sends_mail: services.mail.is_some(),
         affected: rules.affected.clone(),
     };
     let (reader, hosts) = (Arc::clone(profile), Arc::clone(profile));

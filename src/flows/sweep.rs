@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Services;
+use crate::domain::lockout::LockoutPolicy;
 use crate::domain::session::Standing;
 use crate::ports::Unavailable;
 
@@ -35,7 +36,11 @@ pub async fn sweep(services: &Services) -> Result<(), Unavailable> {
     let idle_before = now - policies.session.idle;
     let created_before = policies.session.absolute.map(|life| now - life);
     services.sessions.purge(idle_before, created_before).await?;
-    services.attempts.purge(&policies.lockout, now).await?;
+    // Public forms are counted in the same place, perhaps over a longer time.
+    let forms = policies.public_forms_per_address.map_or(Duration::ZERO, |limit| limit.per);
+    let longest =
+        LockoutPolicy { window: policies.lockout.window.max(forms), ..policies.lockout.clone() };
+    services.attempts.purge(&longest, now).await?;
     services.codes.purge(now - KEEP_CODES).await?;
     services.outbox.purge(now - KEEP_MAILS).await
 }

@@ -78,7 +78,7 @@ impl Pipeline {
     ) -> Option<Insertion> {
         let admitted = ctx.admitted.as_ref();
         match (route, admitted.map(|admitted| admitted.standing)) {
-            (Route::LoginPage, _) => Some(Insertion::Message { prefill: true }),
+            (Route::LoginPage, _) => Some(Insertion::LoginPage),
             (Route::Portal | Route::Challenge, Some(Standing::Full { notice: true })) => {
                 let tenant = admitted.map(|admitted| admitted.session.record().login.tenant())?;
                 let schedule = self.services.policies.rollout.schedule(tenant);
@@ -87,7 +87,7 @@ impl Pipeline {
             }
             (Route::Portal, Some(Standing::Full { notice: false })) => {
                 cookies::find(answer::cookie_fields(head), own_cookies::FLASH)
-                    .map(|_| Insertion::Message { prefill: false })
+                    .map(|_| Insertion::Message)
             }
             _ => None,
         }

@@ -70,10 +70,10 @@ pub(super) enum Insertion {
     /// The warn notice, with the days that are left.
     Notice { days_left: Option<u32> },
     /// What was said about the last form, on the page that it led to.
-    Message {
-        /// Whether the login name typed then is kept in the page's form.
-        prefill: bool,
-    },
+    Message,
+    /// The same on the login page, with the login name typed then; and the links for people who
+    /// cannot sign in.
+    LoginPage,
 }
 
 impl Default for Exchange {

@@ -14,12 +14,14 @@ use super::notice::{
 use super::pipeline::Pipeline;
 use super::{answer, cookies};
 use crate::profile::PortalPages;
+use crate::web::flash::Flash;
 use crate::web::{cookies as own_cookies, flash};
 
 /// The profile's places, ready to be looked for.
 pub(super) struct Places {
     /// Where the notice goes; `None` is the beginning of the body.
     notice: Option<PageSelector>,
+    login_links: PageSelector,
     login_message: PageSelector,
     username_input: PageSelector,
 }
@@ -32,6 +34,7 @@ impl Places {
         };
         Ok(Self {
             notice: (pages.notice != "body").then(|| selector(&pages.notice)).transpose()?,
+            login_links: selector(&pages.login_links)?,
             login_message: selector(&pages.login_message)?,
             username_input: selector(&pages.username_input)?,
         })
@@ -82,23 +85,31 @@ fn plan(
         Insertion::Notice { days_left } => {
             Some(pipeline.places.notice(&notices.notice_html(days_left)))
         }
-        Insertion::Message { prefill } => {
-            let services = &pipeline.services;
-            let sealed =
-                cookies::find(answer::cookie_fields(session.req_header()), own_cookies::FLASH)?;
-            // Shown or stale: either way it is not shown again.
-            ctx.set_cookies.push(flash::remove());
-            let flash = flash::parse(&*services.vault, sealed, services.clock.now())?;
-            let message = notices.message_html(&flash.message);
+        Insertion::Message => {
+            let left = left_for_it(pipeline, session, ctx)?;
+            Some(pipeline.places.notice(&notices.message_html(&left.message)))
+        }
+        Insertion::LoginPage => {
             let places = &pipeline.places;
-            if !prefill {
-                return Some(places.notice(&message));
+            let mut plan = InjectionPlan::new();
+            if let Some(links) = notices.links_html() {
+                plan = plan.at(&places.login_links, Place::After, &links);
             }
-            Some(
-                InjectionPlan::new()
+            if let Some(left) = left_for_it(pipeline, session, ctx) {
+                let message = notices.message_html(&left.message);
+                plan = plan
                     .at_or_end(&places.login_message, Place::Before, &message)
-                    .input_value(&places.username_input, &flash.login),
-            )
+                    .input_value(&places.username_input, &left.login);
+            }
+            (!plan.is_empty()).then_some(plan)
         }
     }
+}
+
+/// The message that was left for this page. Shown or stale: either way it is not shown again.
+fn left_for_it(pipeline: &Pipeline, session: &Session, ctx: &mut Exchange) -> Option<Flash> {
+    let services = &pipeline.services;
+    let sealed = cookies::find(answer::cookie_fields(session.req_header()), own_cookies::FLASH)?;
+    ctx.set_cookies.push(flash::remove());
+    flash::parse(&*services.vault, sealed, services.clock.now())
 }

@@ -318,6 +318,12 @@ pub(super) fn problem(status: StatusCode, title: &str, detail: &str) -> Response
     respond(status, "application/problem+json", body.to_string())
 }
 
+/// One thing to say to a script.
+pub(super) fn said(text: &str) -> Response<Bytes> {
+    let body = serde_json::json!({ "message": text }).to_string();
+    respond(StatusCode::OK, "application/json", body)
+}
+
 /// Leads on after a form was carried out: people by 303, scripts by the address in JSON.
 pub(super) fn lead_on(location: &str, wants_json: bool) -> Response<Bytes> {
     if wants_json {

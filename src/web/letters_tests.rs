@@ -170,6 +170,45 @@ fn confirm_email() {
     check_link(&mail, "confirm-email");
 }
 
+/// R-D2: the login names of an address, all in one mail; its link leads to the login page and can do
+/// nothing by itself.
+#[test]
+fn login_names() {
+    let alone = compose(MailKind::LoginNames, 0);
+    assert_eq!(alone.subject, "Your login name");
+    let said = [
+        "The login name for this e-mail address was asked for at 09:10 on 3 December 2018 (EST)",
+        "You did not ask for it?",
+    ];
+    check(&alone, &said);
+    let account = account("1001@abc-company.11111.service", "Jane Doe");
+    let names = ["1001@abc-company.11111.service", "1002@abc-company.11111.service"];
+    let logins = names.map(|name| LoginName::parse(name).unwrap());
+    let now: Timestamp = NOW.parse().unwrap();
+    let several = letters().compose(&Letter {
+        id: MailId(Uuid::from_u128(2)),
+        kind: MailKind::LoginNames,
+        account: &account,
+        logins: &logins,
+        to: "jane@corp.example",
+        code: None,
+        valid_until: None,
+        asked_at: now - jiff::SignedDuration::from_mins(2),
+        now,
+    });
+    check(&several, &["Your login names", names[0], names[1]]);
+    for mail in [&alone, &several] {
+        let link = "https://portal.example.com/account/login";
+        assert!(mail.text.lines().any(|line| line == link), "{}", mail.text);
+        assert!(mail.html.contains(&format!("href=\"{link}\"")), "{}", mail.html);
+        assert!(!mail.text.contains("code=") && !mail.html.contains("code="));
+    }
+    for name in names {
+        assert_eq!(several.text.lines().filter(|line| line.contains(name)).count(), 1);
+        assert_eq!(several.html.matches(name).count(), 1);
+    }
+}
+
 /// R-D5: the first portal password is reported to the address on file.
 #[test]
 fn password_set() {

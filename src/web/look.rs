@@ -9,17 +9,19 @@ use minijinja::{Environment, Error, UndefinedBehavior};
 use super::texts::Texts;
 use super::{PagesSettings, assets};
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 14] = [
     ("base.html", include_str!("../../templates/pages/base.html")),
     ("fields.html", include_str!("../../templates/pages/fields.html")),
     ("login.html", include_str!("../../templates/pages/login.html")),
     ("security.html", include_str!("../../templates/pages/security.html")),
     ("set_password.html", include_str!("../../templates/pages/set_password.html")),
+    ("ask.html", include_str!("../../templates/pages/ask.html")),
     ("link.html", include_str!("../../templates/pages/link.html")),
     ("confirm_email.html", include_str!("../../templates/pages/confirm_email.html")),
     ("next_step.html", include_str!("../../templates/pages/next_step.html")),
     ("current_pin.html", include_str!("../../templates/pages/current_pin.html")),
     ("sign_out.html", include_str!("../../templates/pages/sign_out.html")),
+    ("help.html", include_str!("../../templates/pages/help.html")),
     ("error.html", include_str!("../../templates/pages/error.html")),
     ("icons.html", include_str!("../../templates/pages/icons.html")),
 ];
@@ -131,6 +133,7 @@ fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> En
     environment.add_global("product", settings.product.clone());
     environment.add_global("support", settings.support_contact.clone());
     environment.add_global("affected", settings.affected.clone());
+    environment.add_global("sends_mail", settings.sends_mail);
     environment.add_global("language", texts.get("language.code").to_owned());
     environment
 }

@@ -56,6 +56,8 @@ pub struct PagesSettings {
     pub time_zone: TimeZone,
     /// The same of tenants with their own.
     pub tenant_time_zones: HashMap<String, TimeZone>,
+    /// E-mail is on: who forgot a portal password or a login name can be helped by a page.
+    pub sends_mail: bool,
     /// Where the portal password is used (`rollout.affected`), by name.
     pub affected: Vec<String>,
 }

@@ -1,11 +1,12 @@
-//! What Passgate puts into the portal's own pages: the notice of the warn phase (R-A2) and the
-//! message on the login page (R-C1). Each is one element that works under the strictest
+//! What Passgate puts into the portal's own pages: the notice of the warn phase (R-A2), the message
+//! and the links on the login page (R-C1). Each is one element that works under the strictest
 //! Content-Security-Policy: no script, no inline style. A style sheet of ours makes it pretty; a
 //! policy that blocks it leaves a plain, readable, centred table.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::look::{Look, ascii, escape};
@@ -165,9 +166,54 @@ impl Notices {
              <font color=\"{ink}\" face=\"system-ui, sans-serif\">{}</font>\
              </td></tr></table></div>",
             self.style_sheet(),
-            escape(&self.message_text(message)),
+            self.message_words(message, ink),
         );
         ascii(&html)
+    }
+
+    /// What stands below the portal's login form for people who cannot sign in:
+    /// `id="passgate-links"`. Plain links in the portal's own style; `None` without e-mail, when
+    /// they would lead to no help.
+    pub fn links_html(&self) -> Option<String> {
+        if !self.look.settings().sends_mail {
+            return None;
+        }
+        let texts = self.look.texts();
+        let link = |page: &str, key: &str| {
+            let (place, words) = (self.look.page(page), texts.get(key));
+            format!("<a href=\"{}\">{}</a>", escape(&place), escape(words))
+        };
+        let links = [
+            link("forgot-password", "ways.forgot_password"),
+            link("forgot-login-name", "ways.forgot_login_name"),
+            link("new-user", "ways.new_user"),
+        ];
+        let html = format!(
+            "<div id=\"passgate-links\" role=\"navigation\" aria-label=\"{}\" align=\"center\">{}\
+             <p>{}</p></div>",
+            escape(texts.get("ways.label")),
+            self.style_sheet(),
+            links.join(" &#183; "),
+        );
+        Some(ascii(&html))
+    }
+
+    /// The words of a message as HTML: with a link, where it names one.
+    fn message_words(&self, message: &Message, ink: &str) -> String {
+        match message {
+            Message::Locked { wait } if self.look.settings().sends_mail => {
+                let texts = self.look.texts();
+                let minutes = escape(&texts.count("minutes", minutes(*wait)));
+                let forgot = format!(
+                    "<a href=\"{}\"><font color=\"{ink}\">{}</font></a>",
+                    escape(&self.look.page("forgot-password")),
+                    escape(texts.get("message.forgot")),
+                );
+                let values = [("minutes", minutes.as_str()), ("forgot", forgot.as_str())];
+                interpolate(&escape(texts.get("message.locked_or_forgot")), &values)
+            }
+            _ => escape(&self.message_text(message)),
+        }
     }
 
     /// The words of a message, as plain text.
@@ -189,7 +235,12 @@ impl Look {
             Message::Refused => "message.refused",
             Message::Locked { wait } => {
                 let minutes = texts.count("minutes", minutes(*wait));
-                return texts.fill("message.locked", &[("minutes", &minutes)]);
+                let key = match self.settings().sends_mail {
+                    true => "message.locked_or_forgot",
+                    false => "message.locked",
+                };
+                let forgot = texts.get("message.forgot");
+                return texts.fill(key, &[("minutes", &minutes), ("forgot", forgot)]);
             }
             Message::TooLate => return texts.fill("message.too_late", &[("support", support)]),
             Message::NoAddress => return texts.fill("message.no_address", &[("support", support)]),
@@ -230,10 +281,15 @@ impl Look {
         }
     }
 
+    /// The clock of a tenant.
+    pub(super) fn zone(&self, tenant: &str) -> &TimeZone {
+        let settings = self.settings();
+        settings.tenant_time_zones.get(tenant).unwrap_or(&settings.time_zone)
+    }
+
     /// The time of day on a tenant's clock; with the date, if it is another day than `today`.
     pub(super) fn moment(&self, at: Timestamp, today: Timestamp, tenant: &str) -> String {
-        let settings = self.settings();
-        let zone = settings.tenant_time_zones.get(tenant).unwrap_or(&settings.time_zone);
+        let zone = self.zone(tenant);
         let (at, today) = (at.to_zoned(zone.clone()), today.to_zoned(zone.clone()));
         let texts = self.texts();
         let time = at.strftime(texts.get("language.time")).to_string();

@@ -207,6 +207,41 @@ fn row(name: &str, email: &str, person: &str, role: Option<Role>) -> ImportRow {
     }
 }
 
+/// R-D2, R-D3: people are found by their address, whatever its case, by tenant and extension; never
+/// by a part of it, and never those without one.
+async fn people_are_found_by_their_address(world: World) {
+    let on_file = [
+        ("20@west.example", Some("Desk@Corp.example")),
+        ("3@west.example", Some("desk@corp.example")),
+        ("100@east.example", Some("DESK@CORP.EXAMPLE")),
+        ("101@east.example", Some("front-desk@corp.example")),
+        ("102@east.example", Some("%@corp.example")),
+        ("103@east.example", None),
+        ("104@east.example", Some("gone@corp.example")),
+    ];
+    for (name, email) in on_file {
+        let new = NewAccount { email: email.map(str::to_owned), ..new_account(name) };
+        world.accounts.create(fresh_id(), new, world.now()).await.unwrap();
+    }
+    let found = async |email: &str| {
+        let accounts = world.accounts.by_email(email).await.unwrap();
+        accounts.iter().map(|account| account.login.to_string()).collect::<Vec<_>>()
+    };
+    let desk = ["100@east.example", "3@west.example", "20@west.example"];
+    for email in ["desk@corp.example", " DESK@corp.EXAMPLE\t"] {
+        assert_eq!(found(email).await, desk, "{email}");
+    }
+    assert_eq!(found("%@corp.example").await, ["102@east.example"]);
+    for nobody in ["", " ", "corp.example", "esk@corp.example", "_esk@corp.example", "'"] {
+        assert_eq!(found(nobody).await, [""; 0], "{nobody}");
+    }
+    let gone = login("104@east.example");
+    let id = world.accounts.find(&gone).await.unwrap().unwrap().id;
+    let details = AccountChange::Details { email: Some(None), name: None, role: None };
+    world.accounts.change(id, details, None).await.unwrap();
+    assert_eq!(found("gone@corp.example").await, [""; 0], "it is no longer on file");
+}
+
 /// R-E1: an import makes, changes and leaves; a row that leaves something open erases nothing, and
 /// a dry run tells the same and writes nothing.
 async fn an_import_makes_and_changes(world: World) {
@@ -318,6 +353,7 @@ mod sqlite {
         of_concurrent_changes_one_wins,
         a_listing_has_every_account_once_in_order,
         a_search_takes_the_text_literally,
+        people_are_found_by_their_address,
         an_import_makes_and_changes,
         an_import_that_fails_leaves_nothing,
         fifty_thousand_rows_are_imported_quickly,

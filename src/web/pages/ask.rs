@@ -119,12 +119,18 @@ impl Asked {
     }
 
     fn show(self, pages: &Pages, visit: &Visit) -> Response {
+        if !pages.look.settings().sends_mail {
+            return self.off(pages, visit);
+        }
         self.page(pages, visit, StatusCode::OK, &Typed::default(), None).done()
     }
 
     async fn submit(self, pages: &Arc<Pages>, visit: &Visit, form: &Form) -> Response {
         if visit.comes_from_elsewhere() {
             return visit.error(pages, ErrorKind::Forbidden);
+        }
+        if !pages.look.settings().sends_mail {
+            return self.off(pages, visit);
         }
         let typed = Typed::of(form);
         let draw = |status, message| self.page(pages, visit, status, &typed, Some(message));
@@ -155,8 +161,8 @@ impl Asked {
         });
         match outcome.await {
             Ok(FormOutcome::TooMany { until }) => {
-                let wait = wait_until(until, pages.services.clock.now());
-                visit.refuse(pages, &Refusal::Said(Message::Locked { wait }), draw)
+                let retry_after = wait_until(until, pages.services.clock.now());
+                visit.error(pages, ErrorKind::TooManyRequests { retry_after })
             }
             Ok(FormOutcome::ExtensionNeeded) => {
                 visit.refuse(pages, &Refusal::ExtensionNeeded, draw)
@@ -193,14 +199,14 @@ impl Asked {
             }
         };
         let status = if good { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-        let step = NextStep {
-            status,
-            good,
-            title: texts.get(title).to_owned(),
-            parts: vec![Part::of(text)],
-            way: Way::Back,
-        };
-        step.page(pages, visit).done()
+        told(pages, visit, status, title, text)
+    }
+
+    /// Without e-mail there is nothing that these pages could do.
+    fn off(self, pages: &Pages, visit: &Visit) -> Response {
+        let (texts, settings) = (pages.look.texts(), pages.look.settings());
+        let text = texts.fill("ask.off", &[("support", &settings.support_contact)]);
+        told(pages, visit, StatusCode::NOT_FOUND, &format!("{}.title", self.key()), text)
     }
 
     fn page(
@@ -229,4 +235,20 @@ impl Asked {
         };
         visit.page(pages, status, "ask.html", context).cookies(cookie)
     }
+}
+
+/// A page, or what a script gets of it, that says one thing.
+fn told(pages: &Pages, visit: &Visit, status: StatusCode, title: &str, text: String) -> Response {
+    let good = status.is_success();
+    if visit.wants_json() && good {
+        return visit.told(&text);
+    }
+    let step = NextStep {
+        status,
+        good,
+        title: pages.look.texts().get(title).to_owned(),
+        parts: vec![Part::of(text)],
+        way: Way::Back,
+    };
+    step.page(pages, visit).done()
 }

@@ -43,15 +43,7 @@ pub(super) fn drawn(pages: &Pages, field: PinField, occasion: Occasion) -> Optio
             hint => texts.get("choose.pin_confirm_hint"),
         }),
         PinField::New => {
-            let policy = &pages.services.policies.pin;
-            let (least, most) = (policy.min_length, policy.max_length);
-            let length = match least == most {
-                true => texts.count("digits", least as u64),
-                false => {
-                    let values = [("least", &*least.to_string()), ("most", &*most.to_string())];
-                    texts.fill("choose.pin_length", &values)
-                }
-            };
+            let length = pin_length(pages);
             let label = match occasion {
                 Occasion::Welcome => "choose.pin_first",
                 Occasion::Forced | Occasion::Reset => "choose.pin_new",
@@ -62,6 +54,18 @@ pub(super) fn drawn(pages: &Pages, field: PinField, occasion: Occasion) -> Optio
             })
         }
     }
+}
+
+/// How long a new voicemail PIN is.
+pub(super) fn pin_length(pages: &Pages) -> String {
+    let texts = pages.look.texts();
+    let policy = &pages.services.policies.pin;
+    let (least, most) = (policy.min_length, policy.max_length);
+    if least == most {
+        return texts.count("digits", least as u64);
+    }
+    let values = [("least", &*least.to_string()), ("most", &*most.to_string())];
+    texts.fill("choose.pin_length", &values)
 }
 
 /// What a form chose; `None` if a password was left empty.

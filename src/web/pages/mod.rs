@@ -5,6 +5,7 @@ mod ask;
 mod choosing;
 mod confirm_email;
 mod current_pin;
+mod help;
 mod link;
 mod login;
 mod next_step;
@@ -66,6 +67,7 @@ pub fn pages(services: Arc<Services>, settings: PagesSettings, login_names: Logi
         .route(&at("confirm-email"), get(confirm_email::show).post(confirm_email::submit))
         .route(&at("current-pin"), get(current_pin::show).post(current_pin::submit))
         .route(&at("sign-out"), get(sign_out::show).post(sign_out::submit))
+        .route(&at("help"), get(help::show))
         .route(&at("static/{hash}/{name}"), get(asset))
         .route(&settings.prefix, get(to_security))
         .route(&at(""), get(to_security))

@@ -14,6 +14,12 @@ use crate::web::answers::Part;
 pub(super) enum Way {
     /// To the portal's login page, or home for who is signed in.
     SignIn,
+    /// The same; beside it the page for a forgotten portal password.
+    SignInOrForgot,
+    /// To the page for a forgotten portal password; beside it the login page.
+    Forgot,
+    /// To the page for new users; beside it the portal.
+    NewUser,
     /// Back to the login page; what is to be done next is elsewhere.
     Back,
     /// To the portal's home.
@@ -45,13 +51,27 @@ impl NextStep {
             CodeProblem::Spent => (StatusCode::GONE, "spent"),
             CodeProblem::Unknown => (StatusCode::NOT_FOUND, "unknown"),
         };
+        let helps = pages.look.settings().sends_mail;
         let way = match (purpose, problem) {
+            (Purpose::Reset, CodeProblem::Expired) if helps => Way::Forgot,
+            (Purpose::Welcome, CodeProblem::Expired) if helps => Way::NewUser,
+            (Purpose::Reset | Purpose::Welcome, CodeProblem::Spent) | (Purpose::Reset, _)
+                if helps =>
+            {
+                Way::SignInOrForgot
+            }
             (Purpose::Reset, _) | (_, CodeProblem::Spent) => Way::SignIn,
             _ => Way::Portal,
         };
         let life = texts.span(life);
         let support = &pages.look.settings().support_contact;
-        let text = texts.fill(&format!("{name}.{key}"), &[("life", &life), ("support", support)]);
+        let text = match (purpose, problem) {
+            (Purpose::Reset | Purpose::Welcome, CodeProblem::Expired) if !helps => {
+                "link.expired_without_mail".to_owned()
+            }
+            _ => format!("{name}.{key}"),
+        };
+        let text = texts.fill(&text, &[("life", &life), ("support", support)]);
         Self {
             status,
             good: false,
@@ -70,17 +90,27 @@ impl NextStep {
         let settings = pages.look.settings();
         let texts = pages.look.texts();
         let inside = matches!(visit.session(), Some((_, Standing::Full { .. })));
-        let (place, label) = match self.way {
-            Way::SignIn if !inside => (&settings.login_page, texts.get("link.sign_in")),
-            Way::Back => (&settings.login_page, texts.get("reset.back")),
-            Way::SignIn | Way::Portal => (&settings.home, texts.get("error.home")),
+        let home = (settings.home.clone(), "error.home");
+        let sign_in = match inside {
+            true => home.clone(),
+            false => (settings.login_page.clone(), "link.sign_in"),
         };
+        let forgot = (pages.look.page("forgot-password"), "forgot_password.title");
+        let ways = match self.way {
+            Way::SignIn => vec![sign_in],
+            Way::SignInOrForgot => vec![sign_in, forgot],
+            Way::Forgot => vec![forgot, sign_in],
+            Way::NewUser => vec![(pages.look.page("new-user"), "new_user.title"), home],
+            Way::Back => vec![(settings.login_page.clone(), "reset.back")],
+            Way::Portal => vec![home],
+        };
+        let ways =
+            ways.into_iter().map(|(place, label)| context! { place, label => texts.get(label) });
         let context = context! {
             title => self.title,
             parts => self.parts,
             role => if self.good { "status" } else { "alert" },
-            place,
-            label,
+            ways => ways.collect::<Vec<_>>(),
             waits => self.way == Way::Back,
         };
         visit.page(pages, self.status, "next_step.html", context)

@@ -38,8 +38,13 @@ pub(super) async fn account(
 
 /// The rules for this account, as the template and its script use them: `kind`, `amount`, `text`.
 pub(super) fn rules(pages: &Pages, account: &Account) -> Value {
+    rules_of(pages, account.login.tenant())
+}
+
+/// The same of a tenant; of everybody, if there is none of this name.
+pub(super) fn rules_of(pages: &Pages, tenant: &str) -> Value {
     let texts = pages.look.texts();
-    let policy = pages.services.policies.password_for(account.login.tenant());
+    let policy = pages.services.policies.password_for(tenant);
     let rows = policy.rules().into_iter().filter_map(|rule| {
         let (kind, key, least) = match rule {
             Rule::MinLength(least) => ("length", "rules.length", least),

@@ -14,7 +14,9 @@ use minijinja::value::Value;
 
 use super::{Pages, answer};
 use crate::domain::session::{LiveSession, Standing};
-use crate::web::answers::{ErrorKind, Part, Refusal, html, lead_on, problem, set_retry_after};
+use crate::web::answers::{
+    ErrorKind, Part, Refusal, html, lead_on, problem, said, set_retry_after,
+};
 use crate::web::csrf::{self, Binding};
 use crate::web::flash::{self, Flash};
 use crate::web::notice::Message;
@@ -146,6 +148,11 @@ impl Visit {
         };
         set_retry_after(&mut reply.0, refusal.retry_after());
         reply.done()
+    }
+
+    /// What a script is told of a form that was carried out and leads nowhere.
+    pub fn told(&self, text: &str) -> Response {
+        Reply(said(text)).done()
     }
 
     /// A problem document.

@@ -21,6 +21,10 @@ pub(super) struct Browser<'w> {
     pub cookies: BTreeMap<String, String>,
     /// Further headers of every request.
     pub headers: Vec<(&'static str, String)>,
+    /// Where it comes from.
+    pub client: IpAddr,
+    /// The host that it asks.
+    pub host: &'static str,
     /// A script asks, not a person.
     pub script: bool,
 }
@@ -35,7 +39,14 @@ pub(super) struct Page {
 
 impl<'w> Browser<'w> {
     pub fn new(world: &'w World) -> Self {
-        Self { world, cookies: BTreeMap::new(), headers: Vec::new(), script: false }
+        Self {
+            world,
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+            client: IpAddr::from([203, 0, 113, 7]),
+            host: "portal.example.com",
+            script: false,
+        }
     }
 
     pub async fn get(&mut self, path: &str) -> Page {
@@ -110,9 +121,9 @@ impl<'w> Browser<'w> {
             request = request.header(*name, value);
         }
         let visitor = Visitor {
-            client: IpAddr::from([203, 0, 113, 7]),
+            client: self.client,
             user_agent: "Test/1.0".into(),
-            host: "portal.example.com".into(),
+            host: self.host.into(),
             standing: session.as_ref().map(|(_, standing)| *standing),
             session: session.map(|(session, _)| session),
             device: self.cookies.get(cookies::DEVICE).cloned(),

@@ -81,12 +81,13 @@ impl Subscribers for Desk {
     }
 }
 
-/// A mail that arrived: to whom, about what, and the code of its link.
+/// A mail that arrived: to whom, about what, the code of its link, and its words.
 #[derive(Clone)]
 pub(super) struct Arrived {
     pub to: String,
     pub kind: MailKind,
     pub code: String,
+    pub text: String,
 }
 
 /// Keeps what is sent.
@@ -98,7 +99,12 @@ impl MailTransport for Mailbox {
     async fn send(&self, mail: &Mail) -> Result<(), SendError> {
         let code = mail.text.split_once("?code=").map_or("", |(_, rest)| rest);
         let code = code.split_whitespace().next().unwrap_or_default();
-        let arrived = Arrived { to: mail.to.clone(), kind: mail.kind, code: code.to_owned() };
+        let arrived = Arrived {
+            to: mail.to.clone(),
+            kind: mail.kind,
+            code: code.to_owned(),
+            text: mail.text.clone(),
+        };
         self.0.lock().push(arrived);
         Ok(())
     }

@@ -176,9 +176,12 @@ async fn a_link_that_does_not_work_says_what_to_do() {
         assert_eq!(old.status, StatusCode::GONE);
         assert_eq!(
             old.said("alert"),
-            "The link worked for 1 hour. To get a new one, sign in with your voicemail PIN once \
-             more, or contact the Acme help desk, 555-0100."
+            "The link worked for 1 hour. To get a new one, say that you forgot your portal \
+             password, or contact the Acme help desk, 555-0100."
         );
+        let ways: Vec<_> = old.tags("a").into_iter().filter(|a| a.contains_key("class")).collect();
+        let first = ways.iter().find(|a| a["class"] == "main").unwrap();
+        assert_eq!(first["href"], "/account/forgot-password");
     }
     browser.script = true;
     let problem = browser.get(&reset).await;
@@ -190,6 +193,7 @@ async fn a_link_that_does_not_work_says_what_to_do() {
     world.pass(4);
     let page = world.browser().get(&welcome).await;
     assert!(page.said("alert").starts_with("The link worked for 3 days."), "{}", page.text);
+    assert!(page.tags("a").iter().any(|link| link["href"] == "/account/new-user"));
 }
 
 /// Without a link the page says where to find one.

@@ -2,12 +2,14 @@
 //! with the example portal as PBX. Only the gateway's part (finding the session of a cookie) is
 //! done here by hand.
 
+mod ask;
 mod asked_for;
 mod browser;
 mod confirm;
 mod desk;
 mod force;
 mod forms;
+mod help;
 mod housekeeping;
 mod intruders;
 mod journeys;
@@ -53,7 +55,7 @@ const ALICE: &str = "1001@abc-company.11111.service";
 const ALICES_PIN: &str = "48271";
 const PASSWORD: &str = "Quiet-Harbour-7-Lamps";
 
-/// A tenant with password rules of its own.
+/// A tenant with password rules and dates of its own.
 const STRICT: &str = "wickedsprockets";
 
 /// What a configuration may say beside the defaults.
@@ -64,11 +66,21 @@ struct Setup {
     /// E-mail is on.
     mail: bool,
     rules: RolloutRules,
+    /// Public forms say the same to everybody.
+    uniform: bool,
+    /// No refusal is said sooner.
+    floor: Duration,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { writes_pins: false, mail: false, rules: Policies::default().rules }
+        Self {
+            writes_pins: false,
+            mail: false,
+            rules: Policies::default().rules,
+            uniform: false,
+            floor: Duration::ZERO,
+        }
     }
 }
 
@@ -77,6 +89,8 @@ const EQUIPPED: Setup = Setup {
     writes_pins: true,
     mail: true,
     rules: RolloutRules { redeclare_pin: true, redirect_at_reject: false },
+    uniform: false,
+    floor: Duration::ZERO,
 };
 
 /// A gateway's inside without the proxy around it.
@@ -119,8 +133,10 @@ impl World {
         let mailbox = Arc::new(Mailbox::default());
         let office =
             MailOffice { composer: Arc::new(Letters::new(letters())), transport: mailbox.clone() };
+        // Here the host may name the tenant, as the profile's comment shows.
         let text = Profile::builtin("netsapiens").unwrap();
-        let profile = Arc::new(Profile::parse(text, "netsapiens.toml").unwrap());
+        let text = text.replace("\n# tenant_from_host", "\ntenant_from_host");
+        let profile = Arc::new(Profile::parse(&text, "netsapiens.toml").unwrap());
         let upstream = UpstreamSettings {
             servers: vec![portal.url().parse().unwrap()],
             ca_pem: None,
@@ -151,13 +167,20 @@ impl World {
             random,
             process: uuid::Uuid::from_u128(1),
             policies: Policies {
-                rollout: Rollout { everyone: schedule, ..Rollout::default() },
+                rollout: Rollout {
+                    everyone: schedule,
+                    tenants: HashMap::from([(
+                        STRICT.to_owned(),
+                        Schedule { reject: date(49), ..schedule },
+                    )]),
+                },
                 session: SessionPolicy { idle: Duration::from_secs(4 * 3600), absolute: None },
                 lockout: LockoutPolicy {
-                    refusal_floor: Duration::ZERO,
+                    refusal_floor: setup.floor,
                     ..Policies::default().lockout
                 },
                 rules: setup.rules,
+                uniform_disclosure: setup.uniform,
                 tenant_passwords: HashMap::from([(STRICT.to_owned(), PasswordPolicy::nist())]),
                 ..Policies::default()
             },
@@ -169,7 +192,8 @@ impl World {
             }),
             tenant_of: Arc::new(move |host: &str| hosts.tenant_of_host(host)),
         };
-        let router = pages(Arc::clone(&services), settings(), names);
+        let settings = PagesSettings { sends_mail: setup.mail, ..settings() };
+        let router = pages(Arc::clone(&services), settings, names);
         Self { portal, desk, mailbox, clock, database, services, router, _place: place }
     }
 
@@ -240,6 +264,7 @@ fn settings() -> PagesSettings {
             STRICT.to_owned(),
             TimeZone::fixed(jiff::tz::offset(2)),
         )]),
+        sends_mail: false,
         affected: vec!["Web portal".into(), "API".into(), "Softphone".into()],
     }
 }

@@ -32,6 +32,7 @@ mod pbx_access;
 mod reject;
 mod reports;
 mod secrets;
+mod self_service;
 mod sessions;
 mod sign_out;
 mod streaming;

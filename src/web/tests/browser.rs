@@ -23,6 +23,8 @@ pub(super) struct Browser<'w> {
     pub headers: Vec<(&'static str, String)>,
     /// A script asks, not a person.
     pub script: bool,
+    /// What it calls itself.
+    pub user_agent: &'static str,
 }
 
 /// What came back.
@@ -35,7 +37,13 @@ pub(super) struct Page {
 
 impl<'w> Browser<'w> {
     pub fn new(world: &'w World) -> Self {
-        Self { world, cookies: BTreeMap::new(), headers: Vec::new(), script: false }
+        Self {
+            world,
+            cookies: BTreeMap::new(),
+            headers: Vec::new(),
+            script: false,
+            user_agent: "Test/1.0",
+        }
     }
 
     pub async fn get(&mut self, path: &str) -> Page {
@@ -111,7 +119,7 @@ impl<'w> Browser<'w> {
         }
         let visitor = Visitor {
             client: IpAddr::from([203, 0, 113, 7]),
-            user_agent: "Test/1.0".into(),
+            user_agent: self.user_agent.into(),
             host: "portal.example.com".into(),
             standing: session.as_ref().map(|(_, standing)| *standing),
             session: session.map(|(session, _)| session),

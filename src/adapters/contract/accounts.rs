@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::{World, fresh_id, login, new_account, run_against};
 use crate::domain::account::{AccountState, NewAccount, Role, SealedPin};
+use crate::domain::mail::MailKind;
 use crate::ports::{
-    AccountChange, AccountQuery, AccountStore, Created, ImportRow, Imported, SessionStore,
+    AccountChange, AccountQuery, AccountStore, Created, ImportRow, Imported, Outbox, SessionStore,
 };
 
 /// What was stored comes back as it was; a login name is given once.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Answer, Client, Gateway, Pbx, Settings, Smtp, Socket, alice};
+use crate::support::{
+    Answer, Browser, Client, Gateway, Pbx, Scheme, Screen, Settings, Smtp, Socket, THEMES, alice,
+};
 
 const OLD: &str = "alice@corp.example";
 const NEW: &str = "alice@home.example";
@@ -109,4 +111,39 @@ async fn a_session_is_ended_with_its_websocket() {
         own.send("still here").await;
         assert_eq!(own.next().await, Some("still here".into()));
     }
+}
+
+/// R-D5, R-D7, R-C8 in a real browser: the address is asked for, and another device signed out, on
+/// a page that fits a phone.
+#[tokio::test(flavor = "multi_thread")]
+async fn account_security_in_a_browser() {
+    let world = World::new().await;
+    let _other = world.another_browser().await;
+    let browser =
+        Browser::start(&format!("https://localhost:{}", world.gateway.https.port())).await;
+    browser.open("/account/login").await;
+    browser.fill("#login", &alice().login).await;
+    browser.fill("#password", PASSWORD).await;
+    browser.follow("main form button.main").await;
+    browser.arrives("/portal/home").await;
+
+    browser.open(PAGE).await;
+    browser.fill("#email", NEW).await;
+    browser.fill("#email-password", "Not-The-Password-1").await;
+    browser.follow("form:has(#email) button.main").await;
+    assert!(browser.text(".alert").await.contains("The current portal password is wrong"));
+    assert_eq!(browser.value("#email").await, NEW, "what was typed is kept");
+    browser.pictures("security-email-refused", &[Scheme::Light]).await;
+    browser.fill("#email-password", PASSWORD).await;
+    browser.follow("form:has(#email) button.main").await;
+    assert!(browser.text(".toast[role=status]").await.contains("We sent a link to"));
+    browser.pictures("security", &THEMES).await;
+
+    browser.look(Screen::Phone, Scheme::Light).await;
+    assert_eq!(browser.overflow().await, 0);
+    browser.look(Screen::Desktop, Scheme::Light).await;
+    assert!(browser.text(".devices").await.contains("Chrome on Linux"));
+    browser.follow("form:has([name=others]) button").await;
+    assert!(browser.text(".toast[role=status]").await.contains("devices are signed out"));
+    assert!(!browser.has("form:has([name=others])").await);
 }

@@ -149,6 +149,8 @@ async fn what_is_refused_mails_nobody() {
         let refused = ask(&mut browser, address, password).await;
         assert_eq!(refused.status.as_u16(), status, "{address:?}");
         assert!(refused.said("alert").starts_with(says), "{}", refused.said("alert"));
+        // The form is down the page: the browser goes to the field, or to the words.
+        assert_eq!(refused.text.matches(" autofocus").count(), 1);
         let expected: Vec<&str> = [wrong].into_iter().filter(|wrong| !wrong.is_empty()).collect();
         assert_eq!(refused.wrong_fields(), expected);
         assert_eq!(refused.field("email")["value"].trim(), address.trim());

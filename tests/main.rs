@@ -38,6 +38,7 @@ mod public_forms;
 mod reject;
 mod reports;
 mod secrets;
+mod self_service;
 mod sessions;
 mod sign_out;
 mod streaming;

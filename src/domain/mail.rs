@@ -108,6 +108,8 @@ pub struct NewMail {
     pub epoch: Option<u64>,
     /// The recipient.
     pub to: String,
+    /// The address on file when it was asked for.
+    pub on_file: Option<String>,
     /// When it was asked for.
     pub asked_at: Timestamp,
 }

@@ -8,6 +8,8 @@ pub mod current_pin;
 pub mod login;
 pub mod mails;
 mod opening;
+pub mod own_email;
+pub mod own_sessions;
 mod pbx;
 pub mod post;
 mod proof;

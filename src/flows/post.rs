@@ -50,10 +50,23 @@ pub async fn request(
     account: &Account,
     kind: MailKind,
 ) -> Result<Requested, Outage> {
+    match &account.email {
+        Some(to) => request_to(services, account, kind, to).await,
+        None if services.mail.is_none() => Ok(Requested::Off),
+        None => Ok(Requested::NoAddress),
+    }
+}
+
+/// The same, to an address that need not be on file.
+pub(super) async fn request_to(
+    services: &Services,
+    account: &Account,
+    kind: MailKind,
+    to: &str,
+) -> Result<Requested, Outage> {
     if services.mail.is_none() {
         return Ok(Requested::Off);
     }
-    let Some(to) = &account.email else { return Ok(Requested::NoAddress) };
     let mail = services.new_mail(kind, account, to);
     let at = mail.asked_at;
     let limit = services.policies.mails_per_account;
@@ -162,8 +175,8 @@ fn still_wanted(mail: &NewMail, account: &Account) -> bool {
         MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::LoginNames => {
             account.email.as_deref() == Some(mail.to.as_str())
         }
-        // It was asked for where there was no address; it replaces none that came since.
-        MailKind::ConfirmEmail => account.email.is_none(),
+        // It replaces the address of that moment, and none that came since.
+        MailKind::ConfirmEmail => account.email == mail.on_file,
         MailKind::PasswordSet | MailKind::PasswordChanged | MailKind::EmailChanged => true,
     };
     current && to_whom && !account.disabled
@@ -205,6 +218,7 @@ impl Services {
             account: account.id,
             epoch: kind.purpose().map(|_| account.epoch),
             to: to.to_owned(),
+            on_file: account.email.clone(),
             asked_at: self.clock.now(),
         }
     }

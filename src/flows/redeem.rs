@@ -7,6 +7,7 @@ use super::pbx::Asker;
 use super::set_password::{Choice, Occasion, SetOutcome, enter, save, wanted};
 use super::{Outage, Services};
 use crate::domain::account::Account;
+use crate::domain::mail::MailKind;
 use crate::domain::one_time_code::{CodeProblem, IssuedCode, OneTimeCode, Purpose};
 use crate::domain::secret::Secret;
 use crate::domain::session::LiveSession;
@@ -82,7 +83,7 @@ pub async fn redeem(services: &Services, form: LinkForm) -> Result<SetOutcome, O
     enter(services, saved, None, asker).await
 }
 
-/// Puts the address that the mail went to on file. `Ok(Ok(address))` when it is there now.
+/// Puts the address that the mail went to on file, and tells the one before (R-D5). `Ok(Ok(address))` when it is there now.
 pub async fn confirm_email(
     services: &Services,
     code: &str,
@@ -93,8 +94,14 @@ pub async fn confirm_email(
         Err(problem) => return Ok(Err(problem)),
     };
     let address = issued.sent_to;
-    let change =
-        AccountChange::Details { email: Some(Some(address.clone())), name: None, role: None };
+    // To the address before, with the change or not at all: of any number of parallel uses one
+    // finds that address still on file.
+    let before = account.email.as_deref().filter(|_| services.mail.is_some());
+    let change = AccountChange::ConfirmedEmail {
+        before: account.email.clone(),
+        address: address.clone(),
+        report: before.map(|to| services.new_mail(MailKind::EmailChanged, &account, to)),
+    };
     if services.accounts.change(account.id, change, Some(issued.epoch)).await?.is_none() {
         return Ok(Err(CodeProblem::Spent));
     }

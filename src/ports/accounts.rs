@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::Unavailable;
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
 use crate::domain::login_name::LoginName;
+use crate::domain::mail::NewMail;
 
 /// Result of making an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,16 @@ pub enum AccountChange {
         name: Option<String>,
         /// Administration rights.
         role: Option<Role>,
+    },
+    /// The address that its owner has confirmed goes on file, if the one on file still is `before`
+    /// (else there is no change: `None`); `report` is queued with it, or not at all.
+    ConfirmedEmail {
+        /// The address on file when the link was made.
+        before: Option<String>,
+        /// The confirmed one.
+        address: String,
+        /// Tells the owner of the address before.
+        report: Option<NewMail>,
     },
 }
 

@@ -138,6 +138,10 @@ pub(super) enum Refusal {
     },
     /// The e-mail address is none.
     BadEmail,
+    /// The e-mail address is changed only with a portal password.
+    PasswordNeeded,
+    /// E-mail is off.
+    NoMail,
     /// Several people have this address: the extension must be said, too.
     ExtensionNeeded,
     /// It is being saved in another window at this moment.
@@ -171,9 +175,12 @@ impl Refusal {
         match self {
             Self::Said(Message::Locked { .. }) => StatusCode::TOO_MANY_REQUESTS,
             Self::Said(Message::Overtaken) | Self::Conflict => StatusCode::CONFLICT,
-            Self::Said(_) | Self::CurrentWrong | Self::CurrentPinWrong { .. } | Self::PinWrong => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Said(_)
+            | Self::CurrentWrong
+            | Self::CurrentPinWrong { .. }
+            | Self::PinWrong
+            | Self::PasswordNeeded
+            | Self::NoMail => StatusCode::FORBIDDEN,
             Self::Incomplete(_)
             | Self::PinMissing { .. }
             | Self::PinsDiffer
@@ -216,6 +223,12 @@ impl Refusal {
             Self::PinRefused => "message.pin_refused",
             Self::Different => "message.different",
             Self::BadEmail => "message.bad_email",
+            Self::PasswordNeeded => "security.email_needs_password",
+            Self::NoMail => {
+                let support = look.settings().support_contact.as_str();
+                let text = look.texts().fill("security.email_off", &[("support", support)]);
+                return vec![Part::of(text)];
+            }
             Self::ExtensionNeeded => "ask.extension_needed",
             Self::Conflict => "message.conflict",
         };
@@ -236,7 +249,11 @@ impl Refusal {
                 .collect(),
             Self::BadEmail => vec!["email"],
             Self::ExtensionNeeded => vec!["extension"],
-            Self::Said(_) | Self::Incomplete(_) | Self::Conflict => Vec::new(),
+            Self::Said(_)
+            | Self::Incomplete(_)
+            | Self::Conflict
+            | Self::PasswordNeeded
+            | Self::NoMail => Vec::new(),
         }
     }
 }

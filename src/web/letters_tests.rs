@@ -236,6 +236,22 @@ fn password_changed() {
     check_no_link(&mail);
 }
 
+/// R-D5: the address before is told that another is on file, and not which: it may be somebody
+/// else's mailbox by now.
+#[test]
+fn email_changed() {
+    let mail = compose(MailKind::EmailChanged, 0);
+    assert_eq!(mail.subject, "Your e-mail address was changed");
+    check(
+        &mail,
+        &[
+            "Another e-mail address was put on file at 09:10 on 3 December 2018 (EST)",
+            "This was not you? Please contact the help desk, 555-0100 at once",
+        ],
+    );
+    check_no_link(&mail);
+}
+
 /// A name is text, whatever stands in it; one that is no name is left out.
 #[test]
 fn hostile_names() {

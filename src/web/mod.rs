@@ -8,6 +8,7 @@ mod answers;
 mod assets;
 pub mod cookies;
 mod csrf;
+mod device;
 pub mod flash;
 mod form;
 pub mod letters;

@@ -71,6 +71,29 @@ pub enum Message {
         /// The address.
         address: String,
     },
+    /// A link that confirms this address went there.
+    ConfirmSent {
+        /// The address.
+        address: String,
+        /// For so long it works.
+        works_for: Duration,
+    },
+    /// No further link went out.
+    ConfirmNotAgain {
+        /// When the latest was asked for.
+        at: Timestamp,
+        /// By a user of this tenant, whose clock it is.
+        tenant: String,
+        /// When the user was told so.
+        told_at: Timestamp,
+    },
+    /// The address that was asked for is on file already.
+    EmailSame,
+    /// The user ended sessions of the account.
+    SignedOutElsewhere {
+        /// So many.
+        sessions: u64,
+    },
     /// Somebody else changed the password meanwhile.
     Overtaken,
 }
@@ -101,6 +124,10 @@ impl Message {
                 | Self::Saved { .. }
                 | Self::SavedOnly { .. }
                 | Self::EmailConfirmed { .. }
+                | Self::ConfirmSent { .. }
+                | Self::ConfirmNotAgain { .. }
+                | Self::EmailSame
+                | Self::SignedOutElsewhere { .. }
         )
     }
 
@@ -259,6 +286,19 @@ impl Look {
             Message::SavedOnly { .. } => "message.saved_only",
             Message::EmailConfirmed { address } => {
                 return texts.fill("message.email_confirmed", &[("address", address)]);
+            }
+            Message::ConfirmSent { address, works_for } => {
+                let life = texts.span(*works_for);
+                let values = [("address", address.as_str()), ("life", &life)];
+                return texts.fill("message.email_asked", &values);
+            }
+            Message::ConfirmNotAgain { at, tenant, told_at } => {
+                let at = self.moment(*at, *told_at, tenant);
+                return texts.fill("message.email_not_again", &[("at", &at)]);
+            }
+            Message::EmailSame => "message.email_same",
+            Message::SignedOutElsewhere { sessions } => {
+                return texts.count("message.signed_out_elsewhere", *sessions);
             }
             Message::Overtaken => "message.overtaken",
         };

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::{World, fresh_id, login, new_account, run_against};
 use crate::domain::account::{AccountState, NewAccount, Role, SealedPin};
+use crate::domain::mail::MailKind;
 use crate::ports::{
-    AccountChange, AccountQuery, AccountStore, Created, ImportRow, Imported, SessionStore,
+    AccountChange, AccountQuery, AccountStore, Created, ImportRow, Imported, Outbox, SessionStore,
 };
 
 /// What was stored comes back as it was; a login name is given once.
@@ -94,6 +95,37 @@ async fn a_change_of_an_older_epoch_does_nothing(world: World) {
     assert_eq!(world.accounts.by_id(account.id).await.unwrap().as_ref(), Some(&after));
     let in_time = world.accounts.change(account.id, email(), Some(after.epoch)).await.unwrap();
     assert_eq!(in_time.unwrap().email.as_deref(), Some("late@example.com"));
+}
+
+/// R-D5: a confirmed address replaces the one it was asked for beside, once, and the report to that
+/// one is queued with it; what comes too late changes nothing and reports nothing.
+async fn a_confirmed_address_is_reported_with_the_change(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let confirmed = |before: Option<&str>, address: &str| AccountChange::ConfirmedEmail {
+        before: before.map(str::to_owned),
+        address: address.to_owned(),
+        report: Some(world.mail(&account, MailKind::EmailChanged)),
+    };
+    let (before, address) = (account.email.clone(), "new@example.com");
+    let changes = (0..20).map(|_| {
+        let (accounts, change) = (world.accounts.clone(), confirmed(before.as_deref(), address));
+        tokio::spawn(async move { accounts.change(account.id, change, Some(0)).await.unwrap() })
+    });
+    let outcomes = futures::future::join_all(changes).await;
+    let won: Vec<_> = outcomes.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(won.len(), 1);
+    assert_eq!((won[0].email.as_deref(), won[0].epoch), (Some(address), 0));
+    let late = confirmed(Some("other@example.com"), "late@example.com");
+    assert_eq!(world.accounts.change(account.id, late, None).await.unwrap(), None);
+    let older = confirmed(Some(address), "older@example.com");
+    assert_eq!(world.accounts.change(account.id, older, Some(7)).await.unwrap(), None);
+    let stored = world.accounts.by_id(account.id).await.unwrap().unwrap();
+    assert_eq!(stored.email.as_deref(), Some(address));
+    let mails = world.outbox.list(None, None, 100).await.unwrap();
+    assert_eq!(
+        mails.iter().map(|mail| mail.mail.kind).collect::<Vec<_>>(),
+        [MailKind::EmailChanged]
+    );
 }
 
 /// Security: of twenty concurrent changes that end sessions and expect the same epoch one happens.
@@ -351,6 +383,7 @@ mod sqlite {
         changes_move_the_epoch_where_they_must,
         a_change_of_an_older_epoch_does_nothing,
         of_concurrent_changes_one_wins,
+        a_confirmed_address_is_reported_with_the_change,
         a_listing_has_every_account_once_in_order,
         a_search_takes_the_text_literally,
         people_are_found_by_their_address,

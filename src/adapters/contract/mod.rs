@@ -145,6 +145,7 @@ impl World {
             account: account.id,
             epoch: kind.purpose().map(|_| account.epoch),
             to: "ada@example.com".into(),
+            on_file: account.email.clone(),
             asked_at: self.now(),
         }
     }

@@ -10,7 +10,7 @@ use sqlx::{Row, SqliteConnection};
 use super::account_rows::{
     account, account_columns, by_id, extension_order, put_pin, role_text, search_text, update,
 };
-use super::{Database, from_micros, to_micros, unavailable, unreadable};
+use super::{Database, from_micros, outbox, to_micros, unavailable, unreadable};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount};
 use crate::domain::login_name::{LoginName, fold};
 use crate::ports::{
@@ -105,11 +105,21 @@ impl AccountStore for SqliteAccounts {
         if expected_epoch.is_some_and(|expected| expected != before.epoch) {
             return Ok(None);
         }
+        let mut report = None;
+        if let AccountChange::ConfirmedEmail { before: on_file, report: mail, .. } = &change {
+            if *on_file != before.email {
+                return Ok(None);
+            }
+            report.clone_from(mail);
+        }
         let after = apply(before.clone(), change)?;
         if after == before {
             return Ok(Some(before));
         }
         update(&mut transaction, &after).await?;
+        if let Some(mail) = report {
+            outbox::insert(&mut transaction, &mail).await?;
+        }
         let revoking = (after.epoch != before.epoch).then(|| self.database.revoking(id));
         transaction.commit().await.map_err(unavailable)?;
         drop(revoking);
@@ -255,6 +265,7 @@ fn apply(mut account: Account, change: AccountChange) -> Result<Account, Unavail
             account.name = name.unwrap_or(account.name);
             account.role = role.unwrap_or(account.role);
         }
+        AccountChange::ConfirmedEmail { address, .. } => account.email = Some(address),
     }
     Ok(account)
 }

@@ -24,7 +24,7 @@ pub struct SqliteOutbox {
 /// The columns that [`mail`] reads.
 macro_rules! mail_columns {
     () => {
-        "id, kind, account, epoch, recipient, asked_at, state, attempts, last_error, \
+        "id, kind, account, epoch, recipient, on_file, asked_at, state, attempts, last_error, \
          next_attempt_at, ended_at"
     };
 }
@@ -264,8 +264,9 @@ pub(super) async fn insert(
 ) -> Result<(), Unavailable> {
     let epoch = mail.epoch.map(i64::try_from).transpose().map_err(|_| unreadable("an epoch"))?;
     sqlx::query(
-        "INSERT INTO outbox (id, kind, account, epoch, recipient, asked_at, state, next_attempt_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6)",
+        "INSERT INTO outbox (id, kind, account, epoch, recipient, asked_at, state, next_attempt_at,
+                             on_file)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6, ?7)",
     )
     .bind(mail.id.0.as_bytes().as_slice())
     .bind(mail.kind.name())
@@ -273,6 +274,7 @@ pub(super) async fn insert(
     .bind(epoch)
     .bind(&mail.to)
     .bind(to_micros(mail.asked_at))
+    .bind(&mail.on_file)
     .execute(connection)
     .await
     .map_err(unavailable)?;
@@ -340,6 +342,7 @@ fn mail(row: &SqliteRow) -> Result<StoredMail, Unavailable> {
             account: account_id(row.try_get("account").map_err(unavailable)?)?,
             epoch: epoch.map(u64::try_from).transpose().map_err(|_| unreadable("an epoch"))?,
             to: row.try_get("recipient").map_err(unavailable)?,
+            on_file: row.try_get("on_file").map_err(unavailable)?,
             asked_at: always("asked_at")?,
         },
         state: state(row)?,

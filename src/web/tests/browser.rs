@@ -27,6 +27,8 @@ pub(super) struct Browser<'w> {
     pub host: &'static str,
     /// A script asks, not a person.
     pub script: bool,
+    /// What it calls itself.
+    pub user_agent: &'static str,
 }
 
 /// What came back.
@@ -46,6 +48,7 @@ impl<'w> Browser<'w> {
             client: IpAddr::from([203, 0, 113, 7]),
             host: "portal.example.com",
             script: false,
+            user_agent: "Test/1.0",
         }
     }
 
@@ -122,7 +125,7 @@ impl<'w> Browser<'w> {
         }
         let visitor = Visitor {
             client: self.client,
-            user_agent: "Test/1.0".into(),
+            user_agent: self.user_agent.into(),
             host: self.host.into(),
             standing: session.as_ref().map(|(_, standing)| *standing),
             session: session.map(|(session, _)| session),

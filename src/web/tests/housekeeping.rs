@@ -52,6 +52,7 @@ async fn mails_are_forgotten_a_month_after_their_end() {
         account: account.id,
         epoch: None,
         to: "a@b.example".into(),
+        on_file: None,
         asked_at: services.clock.now(),
     };
     let limit = services.policies.mails_per_account;

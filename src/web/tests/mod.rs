@@ -15,6 +15,8 @@ mod intruders;
 mod journeys;
 mod links;
 mod outages;
+mod own_email;
+mod own_sessions;
 mod reject;
 mod surface;
 

@@ -116,7 +116,7 @@ async fn judged(services: &Services, form: &EmailForm) -> Result<EmailOutcome, O
             record(services, form, &account, "queued");
             EmailOutcome::Sent { to: address }
         }
-        Requested::Already { at } => {
+        Requested::Already { at, .. } => {
             record(services, form, &account, "not_again");
             EmailOutcome::NotAgain { at }
         }

@@ -83,13 +83,19 @@ pub struct Visitor {
     pub wants_json: bool,
 }
 
+/// From what was typed, and the host, to a login name.
+pub type ReadLogin = Arc<dyn Fn(&str, &str) -> Option<LoginName> + Send + Sync>;
+
+/// From a host to the tenant that it names.
+pub type TenantOf = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Reads login names: the profile's part.
 #[derive(Clone)]
 pub struct LoginNames {
     /// What a user typed, on a host (which may name the tenant).
-    pub read: Arc<dyn Fn(&str, &str) -> Option<LoginName> + Send + Sync>,
+    pub read: ReadLogin,
     /// The tenant that a host names, if it names one.
-    pub tenant_of: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub tenant_of: TenantOf,
 }
 
 /// Waiting times are shown in minutes, rounded up.

@@ -218,16 +218,22 @@ async fn links_that_do_not_work_lead_on() {
         link_to_alice(&smtp).await
     };
     let browser = browser(&gateway).await;
-    let leads_to_login = async |link: &str, says: &str| {
+    let leads_to = async |place: &str, link: &str, says: &str| {
         browser.open(link).await;
         let said = browser.text("main [role=alert]").await;
         assert!(said.contains(says), "{link}: {said}");
         assert!(!browser.has("main form").await);
         browser.follow("main a.main").await;
-        browser.arrives("/portal/login").await;
+        browser.arrives(place).await;
+    };
+    let leads_to_login = async |link: &str, says: &str| {
+        leads_to("/portal/login", link, says).await;
     };
 
-    for (what, pin, life) in [("reset", "", "1 hour"), ("welcome", NEW_PIN, "3 days")] {
+    for (what, pin, life, instead) in [
+        ("reset", "", "1 hour", "/account/forgot-password"),
+        ("welcome", NEW_PIN, "3 days", "/account/new-user"),
+    ] {
         let link = mailed(what).await;
         browser.open(&link).await;
         browser.shows("#password").await;
@@ -235,7 +241,7 @@ async fn links_that_do_not_work_lead_on() {
         // Too late, also for who had the page open already.
         choose(&browser, pin, PASSWORD).await;
         assert_eq!(browser.text("h1").await, "This link is too old");
-        leads_to_login(&link, &format!("The link worked for {life}.")).await;
+        leads_to(instead, &link, &format!("The link worked for {life}.")).await;
         let page = format!("/account/{what}?code=");
         for damaged in [&link[..link.len() - 4], &format!("{page}%00%FF\"><b>"), &page] {
             leads_to_login(damaged, "Perhaps it is not complete").await;

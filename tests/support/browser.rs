@@ -368,7 +368,18 @@ struct Driver {
 }
 
 impl Driver {
+    /// It chooses a free IPv4 port and wants the same of IPv6, which somebody else may have: then it
+    /// ends, and is started anew.
     async fn start() -> Self {
+        for _ in 0..5 {
+            if let Some(driver) = Self::try_start().await {
+                return driver;
+            }
+        }
+        panic!("ChromeDriver did not start");
+    }
+
+    async fn try_start() -> Option<Self> {
         let mut process = Command::new(in_path(&["chromedriver"]))
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -383,10 +394,10 @@ impl Driver {
             if let Some(port) = port.and_then(|(_, rest)| rest.trim_end_matches('.').parse().ok()) {
                 // It goes on talking; somebody must listen.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Self { port, process };
+                return Some(Self { port, process });
             }
         }
-        panic!("ChromeDriver did not start: {:?}", process.wait().await);
+        None
     }
 
     fn url(&self) -> String {

@@ -7,34 +7,13 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Gateway, Pbx, Settings, Smtp, alice};
+use crate::support::{Answer, Mailed as World, alice};
 
-const ADDRESS: &str = "alice@corp.example";
+const ADDRESS: &str = World::ADDRESS;
 const PASSWORD: &str = "Lighthouse-42";
 const WORDS: [(&str, &str); 2] = [("password", PASSWORD), ("confirm", PASSWORD)];
 
-struct World {
-    smtp: Smtp,
-    gateway: Gateway,
-    // Ends with the test.
-    _pbx: Pbx,
-}
-
 impl World {
-    /// Alice was imported, with an address; her PIN is known to the PBX only.
-    async fn new() -> Self {
-        Self::with("").await
-    }
-
-    async fn with(more: &str) -> Self {
-        let (pbx, smtp) = (Pbx::start().await, Smtp::start().await);
-        let settings = Settings::with_mail("warn", &smtp);
-        let more = format!("{more}{}", settings.more);
-        let gateway = Gateway::with(&pbx, Settings { more, ..settings }).await;
-        gateway.put_on_file(&alice().login, ADDRESS).await;
-        Self { smtp, gateway, _pbx: pbx }
-    }
-
     /// A link of this kind, `"reset"` or `"welcome"`, as it arrived.
     async fn link(&self, kind: &str) -> String {
         let answer = self.gateway.ask(&alice().login, kind).await;

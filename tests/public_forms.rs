@@ -3,37 +3,14 @@
 
 use reqwest::Method;
 
-use crate::support::{ABC_COMPANY, Answer, Client, Gateway, Pbx, Settings, Smtp, alice};
+use crate::support::{ABC_COMPANY, Answer, Client, Mailed as World, alice};
 
-const ADDRESS: &str = "alice@corp.example";
+const ADDRESS: &str = World::ADDRESS;
 const PASSWORD: &str = "Lighthouse-42";
 const WORDS: [(&str, &str); 2] = [("password", PASSWORD), ("confirm", PASSWORD)];
 const FORGOT: &str = "/account/forgot-password";
 const NAMES: &str = "/account/forgot-login-name";
 const NEW_USER: &str = "/account/new-user";
-
-struct World {
-    smtp: Smtp,
-    gateway: Gateway,
-    // Ends with the test.
-    _pbx: Pbx,
-}
-
-impl World {
-    async fn new() -> Self {
-        Self::with("").await
-    }
-
-    /// Alice was imported, with an address; further sections of the configuration.
-    async fn with(more: &str) -> Self {
-        let (pbx, smtp) = (Pbx::start().await, Smtp::start().await);
-        let settings = Settings::with_mail("warn", &smtp);
-        let more = format!("{more}{}", settings.more);
-        let gateway = Gateway::with(&pbx, Settings { more, ..settings }).await;
-        gateway.put_on_file(&alice().login, ADDRESS).await;
-        Self { smtp, gateway, _pbx: pbx }
-    }
-}
 
 /// Opens the form, fills it in and sends it.
 async fn ask(client: &Client, page: &str, fields: &[(&str, &str)]) -> Answer {

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::value::Value;
+use minijinja::{Environment, context};
 
-use super::look::{escape, text};
+use super::look::{escape, templates};
 use super::texts::Texts;
 use crate::domain::mail::MailKind;
 use crate::domain::one_time_code::Purpose;
@@ -177,19 +176,7 @@ impl Composer for Letters {
 }
 
 fn environment(settings: &LetterSettings, texts: &Arc<Texts>) -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-    environment.set_syntax(
-        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().unwrap_or_default(),
-    );
-    for (name, source) in TEMPLATES {
-        if let Err(error) = environment.add_template(name, source) {
-            // Templates are part of the binary, and a test renders each.
-            tracing::error!(name, error = format!("{error:#}"), "template not usable");
-        }
-    }
-    let of_keys = Arc::clone(texts);
-    environment.add_function("t", move |key: &str, values: Kwargs| text(&of_keys, key, &values));
+    let mut environment = templates(&TEMPLATES, texts);
     environment.add_filter("wrap", |text: &str| wrap(text));
     environment.add_global("product", settings.product.clone());
     environment.add_global("support", settings.support_contact.clone());

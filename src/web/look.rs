@@ -111,13 +111,17 @@ pub(super) fn ascii(html: &str) -> String {
     plain
 }
 
-fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> Environment<'static> {
+/// The templates of pages or e-mails, with `t` for the words of one language.
+pub(super) fn templates(
+    sources: &'static [(&'static str, &'static str)],
+    texts: &Arc<Texts>,
+) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_syntax(
         SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().unwrap_or_default(),
     );
-    for (name, source) in TEMPLATES {
+    for (name, source) in sources {
         if let Err(error) = environment.add_template(name, source) {
             // Templates are part of the binary, and a test renders each.
             tracing::error!(name, error = format!("{error:#}"), "template not usable");
@@ -125,6 +129,11 @@ fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> En
     }
     let of_keys = Arc::clone(texts);
     environment.add_function("t", move |key: &str, values: Kwargs| text(&of_keys, key, &values));
+    environment
+}
+
+fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> Environment<'static> {
+    let mut environment = templates(&TEMPLATES, texts);
     // Paths come from the checked configuration; escaped here, they need no escaping again.
     let path = |path: &str| Value::from_safe_string(escape(path));
     environment.add_global("prefix", path(&settings.prefix));
@@ -139,7 +148,7 @@ fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> En
 }
 
 /// `t("key", name=value, …)` in templates; with `count=n`, in the form that belongs to n.
-pub(super) fn text(texts: &Texts, key: &str, values: &Kwargs) -> Result<String, Error> {
+fn text(texts: &Texts, key: &str, values: &Kwargs) -> Result<String, Error> {
     let mut filled = Vec::new();
     for name in values.args() {
         filled.push((name, values.get::<Value>(name)?.to_string()));

@@ -41,5 +41,6 @@ mod secrets;
 mod self_service;
 mod sessions;
 mod sign_out;
+mod spanish;
 mod streaming;
 mod write_back;

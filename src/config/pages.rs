@@ -35,8 +35,8 @@ pub(super) fn read(section: &Section<'_>) -> PagesConfig {
 /// A language that the pages are written in.
 pub(super) fn locale(value: Value<'_>) -> Result<String, Wrong> {
     match value.text()? {
-        "en" => Ok("en".to_owned()),
-        other => wrong(format!("not available in this version: \"{other}\"; only \"en\"")),
+        language @ ("en" | "es") => Ok(language.to_owned()),
+        other => wrong(format!("\"{other}\" is not there; choose \"en\" or \"es\"")),
     }
 }
 
@@ -80,7 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn a_language_that_is_not_there_is_an_error() {
-        assert!(problems("[pages]\ndefault_locale = \"es\"\n")[0].contains("not available"));
+    fn english_and_spanish_are_there() {
+        assert_eq!(config("").pages.default_locale, "en");
+        for there in ["en", "es"] {
+            let text = format!("[pages]\ndefault_locale = \"{there}\"\n");
+            assert_eq!(config(&text).pages.default_locale, there);
+        }
+        let problems = problems("[pages]\ndefault_locale = \"fr\"\n");
+        assert!(problems[0].contains("choose \"en\" or \"es\""), "{problems:?}");
     }
 }

@@ -85,7 +85,7 @@ impl Letters {
     fn moment(&self, at: Timestamp, tenant: &str) -> String {
         let zone = self.settings.tenant_time_zones.get(tenant).unwrap_or(&self.settings.time_zone);
         let local = at.to_zoned(zone.clone());
-        let time = local.strftime(self.texts.get("mail.time")).to_string();
+        let time = self.texts.moment("mail.time", &local);
         let short = local.strftime("%Z").to_string();
         // Some zones have no short name but "-03".
         let name = match short.chars().all(char::is_alphabetic) {

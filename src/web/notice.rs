@@ -332,11 +332,11 @@ impl Look {
         let zone = self.zone(tenant);
         let (at, today) = (at.to_zoned(zone.clone()), today.to_zoned(zone.clone()));
         let texts = self.texts();
-        let time = at.strftime(texts.get("language.time")).to_string();
+        let time = texts.moment("language.time", &at);
         if at.date() == today.date() {
             return time;
         }
-        let date = at.strftime(texts.get("language.date")).to_string();
+        let date = texts.moment("language.date", &at);
         texts.fill("message.other_day", &[("time", &time), ("date", &date)])
     }
 }

@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The languages that ship. The first one fills the gaps of the others.
-const LOCALES: [(&str, &str); 1] = [("en", include_str!("../../locales/en.toml"))];
+use jiff::Zoned;
+
+/// The languages that ship. The first one fills the gaps of the others. `pages.default_locale`
+/// knows the same ones (`src/config/pages.rs`).
+const LOCALES: [(&str, &str); 2] =
+    [("en", include_str!("../../locales/en.toml")), ("es", include_str!("../../locales/es.toml"))];
 
 /// The texts of one language.
 #[derive(Debug, Clone)]
@@ -45,6 +49,12 @@ impl Texts {
             _ if minutes.is_multiple_of(60) => self.count("hours", minutes / 60),
             _ => self.count("minutes", minutes),
         }
+    }
+
+    /// A moment as `key` says it is written (strftime), with the month's name in this language.
+    pub fn moment(&self, key: &str, at: &Zoned) -> String {
+        let month = format!("months.{}", at.month());
+        at.strftime(&self.get(key).replace("%B", self.get(&month))).to_string()
     }
 
     /// The text of `key` in the form that belongs to `count`, with `{count}` filled in.
@@ -104,62 +114,5 @@ fn flatten(prefix: &str, table: &toml::Table, entries: &mut HashMap<String, Stri
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_filled_in_once() {
-        let values = [("login", "{minutes}<b>"), ("minutes", "3")];
-        assert_eq!(
-            interpolate("{login} waits {minutes} {x} {", &values),
-            "{minutes}<b> waits 3 {x} {"
-        );
-    }
-
-    #[test]
-    fn numbers_choose_their_form() {
-        let texts = Texts::new("en-US");
-        assert_eq!(texts.count("minutes", 1), "1 minute");
-        assert_eq!(texts.count("minutes", 15), "15 minutes");
-        for (minutes, said) in [
-            (0, "1 minute"),
-            (30, "30 minutes"),
-            (60, "1 hour"),
-            (90, "90 minutes"),
-            (24 * 60, "24 hours"),
-            (72 * 60, "3 days"),
-            (73 * 60, "73 hours"),
-        ] {
-            assert_eq!(texts.span(Duration::from_secs(minutes * 60)), said);
-        }
-        assert_eq!(texts.span(Duration::from_millis(3_599_900)), "1 hour");
-    }
-
-    /// Every language can be read and has no key that English does not have.
-    #[test]
-    fn all_languages_can_be_read() {
-        let english = parse(LOCALES[0].1);
-        assert!(english.len() > 60);
-        for (code, toml) in LOCALES {
-            let entries = parse(toml);
-            assert_eq!(entries.get("language.code").map(String::as_str), Some(code));
-            for key in entries.keys() {
-                assert!(english.contains_key(key), "{code}: {key}");
-            }
-        }
-    }
-
-    /// Texts never say "password" without saying which, beside "PIN".
-    #[test]
-    fn the_words_are_portal_password_and_voicemail_pin() {
-        for (key, text) in parse(LOCALES[0].1) {
-            let bare_pin = text.replace("voicemail PIN", "").replace("your PIN", "");
-            assert!(
-                !bare_pin.contains("PIN")
-                    || key == "common.voicemail_pin"
-                    || text.starts_with("Voicemail PIN"),
-                "{key}: {text}"
-            );
-        }
-    }
-}
+#[path = "texts_tests.rs"]
+mod tests;

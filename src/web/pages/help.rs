@@ -83,11 +83,11 @@ fn phases(pages: &Pages, tenant: &str, schedule: &Schedule, now: Timestamp) -> V
 fn date(pages: &Pages, tenant: &str, at: Timestamp) -> String {
     let texts = pages.look.texts();
     let local = at.to_zoned(pages.look.zone(tenant).clone());
-    let date = local.strftime(texts.get("language.date")).to_string();
+    let date = texts.moment("language.date", &local);
     if local.time() == Time::midnight() {
         return date;
     }
-    let time = local.strftime(texts.get("language.time")).to_string();
+    let time = texts.moment("language.time", &local);
     texts.fill("message.other_day", &[("time", &time), ("date", &date)])
 }
 

@@ -124,11 +124,11 @@ impl Shown {
     ) -> Reply {
         let account = &self.account;
         let zone = pages.look.settings().time_zone.clone();
-        let format = pages.look.texts().get("language.date");
+        let texts = pages.look.texts();
         let set_on = account
             .password
             .as_ref()
-            .map(|password| password.set_at.to_zoned(zone).strftime(format).to_string());
+            .map(|password| texts.moment("language.date", &password.set_at.to_zoned(zone)));
         let (rows, more) = sessions::drawn(pages, &self.sessions);
         let (at, typed) = match part {
             Part::Password => ("password", ""),

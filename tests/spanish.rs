@@ -31,9 +31,7 @@ async fn everything_that_a_user_reads() {
     let mail = world.smtp.mail_to(World::ADDRESS).await;
     assert_eq!(mail.subject(), "Elija su contraseña del portal");
     let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for words in
-        ["Hola:", "es válido durante 1 hora: hasta las", " de 2031 (", "No se los diga"]
-    {
+    for words in ["Hola:", "es válido durante 1 hora: hasta las", " de 2031 (", "No se los diga"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(mail.html.contains("<html lang=\"es\">"), "{}", mail.html);

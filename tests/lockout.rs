@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use crate::support::{Gateway, Pbx, Settings, alice};
+use crate::support::{Gateway, Mailed, Pbx, Settings, Smtp, alice};
 
 const PASSWORD: &str = "Lighthouse-42";
 
@@ -197,4 +197,44 @@ async fn unclear_answers_are_bounded() {
     assert!(locked.contains("Too many attempts"), "{locked}");
     gateway.advance("15m").await;
     gateway.client().signed_in(&alice()).await;
+}
+
+/// R-C5: who guesses is told nothing new; the owner of the login name gets one e-mail with the
+/// address that the guesses came from, and the link in it leads to a new portal password at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_is_told_of_a_lock() {
+    let world = Mailed::new().await;
+    for wrong in ["11111", "22222", "33333", "44444", "55555"] {
+        assert!(message(&world.gateway, &alice().login, wrong).await.contains("is wrong"));
+    }
+    let mail = world.smtp.mail_to(Mailed::ADDRESS).await;
+    assert_eq!(mail.subject(), "Too many attempts to sign in");
+    assert!(mail.text.contains("127.0.0.1") && mail.html.contains("127.0.0.1"), "{}", mail.text);
+    assert_eq!(mail.path(), "/account/forgot-password");
+    let owner = world.gateway.client();
+    let csrf = owner.get(mail.path()).await.last_form_input("csrf");
+    let form = [("csrf", csrf.as_str()), ("login", &alice().login)];
+    assert_eq!(owner.post(mail.path(), &form).await.status, 200);
+    let link = world.smtp.mail_to(Mailed::ADDRESS).await;
+    let words = [("password", PASSWORD), ("confirm", PASSWORD)];
+    let saved = owner.use_link(link.path(), &words).await;
+    assert_eq!(saved.location(), "/portal/home", "without waiting");
+}
+
+/// `lockout.tell_owner = false`: only operators hear of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_is_not_told_where_nobody_wants_it() {
+    let smtp = Smtp::start().await;
+    let pbx = Pbx::start().await;
+    let lockout = "tell_owner = false".into();
+    let settings = Settings { lockout, ..Settings::with_mail("warn", &smtp) };
+    let gateway = Gateway::with(&pbx, settings).await;
+    gateway.put_on_file(&alice().login, Mailed::ADDRESS).await;
+    for wrong in 0..6 {
+        message(&gateway, &alice().login, &format!("0000{wrong}")).await;
+    }
+    gateway.ask(&alice().login, "reset").await;
+    smtp.mail_to(Mailed::ADDRESS).await;
+    assert_eq!(gateway.outbox().await.len(), 1, "the reset link alone");
+    assert!(gateway.log().contains("authentication lockout;"), "{}", gateway.log());
 }

@@ -17,6 +17,7 @@ pub(super) fn read(section: &Section<'_>) -> LockoutPolicy {
             .or("max_failures_per_address", 500, |value| value.integer(1..=1_000_000)),
         offices: section.plain_list("offices", Value::network),
         refusal_floor: section.or("refusal_floor", Duration::from_millis(500), floor),
+        tell_owner: section.or("tell_owner", true, |value| value.boolean()),
     };
     if policy.max_failures_per_address < policy.max_failures {
         section.problem(
@@ -50,6 +51,9 @@ mod tests {
         let lockout = config("").lockout;
         assert_eq!((lockout.max_failures, lockout.max_failures_per_address), (5, 500));
         assert_eq!((lockout.window, lockout.duration), (MINUTE * 15, MINUTE * 15));
+        assert!(
+            lockout.tell_owner && !config("[lockout]\ntell_owner = false\n").lockout.tell_owner
+        );
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct LockoutPolicy {
     pub offices: Vec<IpNet>,
     /// Every refusal takes at least this long, so that its time says nothing.
     pub refusal_floor: Duration,
+    /// The address on file is told when a login name is locked.
+    pub tell_owner: bool,
 }
 
 /// What was locked.
@@ -206,6 +208,7 @@ mod tests {
             max_failures_per_address: 500,
             offices: vec!["192.0.2.0/24".parse().unwrap()],
             refusal_floor: Duration::ZERO,
+            tell_owner: true,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The e-mails that Passgate sends, and what becomes of them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -38,11 +39,13 @@ pub enum MailKind {
     PasswordChanged,
     /// Another address was put on file: told to the one before (R-D5).
     EmailChanged,
+    /// The login name was locked after too many failures (R-C5).
+    Locked,
 }
 
 impl MailKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reset,
         Self::Rejected,
         Self::Welcome,
@@ -51,6 +54,7 @@ impl MailKind {
         Self::PasswordSet,
         Self::PasswordChanged,
         Self::EmailChanged,
+        Self::Locked,
     ];
 
     /// In a stable spelling: in the store, in metrics, in the admin API.
@@ -64,6 +68,7 @@ impl MailKind {
             Self::PasswordSet => "password_set",
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
+            Self::Locked => "locked",
         }
     }
 
@@ -78,18 +83,20 @@ impl MailKind {
             Self::Reset | Self::Rejected => Some(Purpose::Reset),
             Self::Welcome => Some(Purpose::Welcome),
             Self::ConfirmEmail => Some(Purpose::ConfirmEmail),
-            Self::LoginNames | Self::PasswordSet | Self::PasswordChanged | Self::EmailChanged => {
-                None
-            }
+            Self::LoginNames
+            | Self::PasswordSet
+            | Self::PasswordChanged
+            | Self::EmailChanged
+            | Self::Locked => None,
         }
     }
 
-    /// Whether mails of these kinds count together towards an account's limit. Reports of what was
-    /// done have none.
+    /// Whether mails of these kinds count together towards an account's limit. Reports of what the
+    /// owner did have none; a lock is what strangers can bring about.
     pub fn counts_with(self, other: Self) -> bool {
         match self.purpose() {
             Some(purpose) => other.purpose() == Some(purpose),
-            None => self == Self::LoginNames && other == self,
+            None => matches!(self, Self::LoginNames | Self::Locked) && other == self,
         }
     }
 }
@@ -112,9 +119,20 @@ pub struct NewMail {
     pub on_file: Option<String>,
     /// When it was asked for.
     pub asked_at: Timestamp,
+    /// What [`MailKind::Locked`] tells.
+    pub lock: Option<Lock>,
 }
 
-/// How many mails with a link one account gets.
+/// A lock after too many failures, as its owner is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lock {
+    /// When the next attempt is possible.
+    pub until: Timestamp,
+    /// Where the last attempt came from.
+    pub client: IpAddr,
+}
+
+/// How many mails of the kinds that count together one account gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailLimit {
     /// At most this many …

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::lock_notice::tell_owner;
 use super::opening::{Opened, Opening};
 use super::pbx::{Asker, PinVerdict};
 use super::rejection::{Rejection, reject};
@@ -17,6 +18,7 @@ use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role,
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockScope, address_key};
 use crate::domain::login_decision::{Check, Decision, login_decision};
 use crate::domain::login_name::{LoginName, fold};
+use crate::domain::mail::Lock;
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith, Progress};
 use crate::ports::{
@@ -126,8 +128,11 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
         }
         Verdict::Refused { reason, .. } => {
             record(services, attempt, "login", reason);
-            if let Some((scope, _)) = locked? {
+            if let Some((scope, until)) = locked? {
                 record(services, attempt, "lockout", locked_reason(scope));
+                if let (LockScope::Name, Some(login)) = (scope, &attempt.login) {
+                    tell_owner(services, login, Lock { until, client: attempt.client });
+                }
             }
             Ok(LoginOutcome::Refused)
         }

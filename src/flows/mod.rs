@@ -5,6 +5,7 @@ pub mod account_security;
 pub mod accounts;
 pub mod challenge;
 pub mod current_pin;
+mod lock_notice;
 pub mod login;
 pub mod mails;
 mod opening;
@@ -164,6 +165,7 @@ impl Default for Policies {
                 max_failures_per_address: 500,
                 offices: Vec::new(),
                 refusal_floor: Duration::from_millis(500),
+                tell_owner: true,
             },
             password: PasswordPolicy::standard(),
             tenant_passwords: HashMap::new(),

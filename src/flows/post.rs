@@ -139,6 +139,7 @@ async fn hand_over(
         code: None,
         valid_until: None,
         asked_at: mail.asked_at,
+        lock: mail.lock,
         now,
     };
     let code = OneTimeCode(services.random.bytes());
@@ -172,9 +173,11 @@ async fn login_names(
 fn still_wanted(mail: &NewMail, account: &Account) -> bool {
     let current = mail.epoch.is_none_or(|epoch| epoch == account.epoch);
     let to_whom = match mail.kind {
-        MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::LoginNames => {
-            account.email.as_deref() == Some(mail.to.as_str())
-        }
+        MailKind::Reset
+        | MailKind::Rejected
+        | MailKind::Welcome
+        | MailKind::LoginNames
+        | MailKind::Locked => account.email.as_deref() == Some(mail.to.as_str()),
         // It replaces the address of that moment, and none that came since.
         MailKind::ConfirmEmail => account.email == mail.on_file,
         MailKind::PasswordSet | MailKind::PasswordChanged | MailKind::EmailChanged => true,
@@ -220,6 +223,7 @@ impl Services {
             to: to.to_owned(),
             on_file: account.email.clone(),
             asked_at: self.clock.now(),
+            lock: None,
         }
     }
 

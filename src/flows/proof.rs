@@ -3,12 +3,14 @@
 
 use jiff::Timestamp;
 
+use super::lock_notice::tell_owner;
 use super::login::{check_password, keep_pin, locked_reason, stored_pin};
 use super::pbx::{Asker, PinVerdict};
 use super::{Outage, Services};
 use crate::domain::account::Account;
-use crate::domain::lockout::{AttemptOutcome, AttemptSubject, address_key};
+use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockScope, address_key};
 use crate::domain::login_decision::Check;
+use crate::domain::mail::Lock;
 use crate::domain::secret::Secret;
 use crate::ports::{Reserved, SecurityEvent};
 
@@ -67,8 +69,11 @@ pub(super) async fn prove(
     if settle_as != AttemptOutcome::Success {
         record("password_set", "bad_password");
     }
-    if let Some((scope, _)) = locked {
+    if let Some((scope, until)) = locked {
         record("lockout", locked_reason(scope));
+        if scope == LockScope::Name {
+            tell_owner(services, &account.login, Lock { until, client: asker.client });
+        }
     }
     Ok(if settle_as == AttemptOutcome::Success { Proof::Right } else { Proof::Wrong })
 }

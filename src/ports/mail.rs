@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::domain::account::Account;
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{MailId, MailKind};
+use crate::domain::mail::{Lock, MailId, MailKind};
 use crate::domain::one_time_code::OneTimeCode;
 
 /// What a mail is made of.
@@ -27,6 +27,8 @@ pub struct Letter<'a> {
     pub valid_until: Option<Timestamp>,
     /// When what it reports happened, or when it was asked for.
     pub asked_at: Timestamp,
+    /// The lock that it tells of, for the kind that does.
+    pub lock: Option<Lock>,
     /// Now.
     pub now: Timestamp,
 }

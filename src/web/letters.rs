@@ -16,9 +16,11 @@ use crate::domain::mail::MailKind;
 use crate::domain::one_time_code::Purpose;
 use crate::ports::{Composer, Letter, Mail};
 
-const TEMPLATES: [(&str, &str); 10] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("base.html", include_str!("../../templates/mail/base.html")),
     ("link.html", include_str!("../../templates/mail/link.html")),
+    ("locked.html", include_str!("../../templates/mail/locked.html")),
+    ("locked.txt", include_str!("../../templates/mail/locked.txt")),
     ("names.html", include_str!("../../templates/mail/names.html")),
     ("names.txt", include_str!("../../templates/mail/names.txt")),
     ("note.html", include_str!("../../templates/mail/note.html")),
@@ -76,6 +78,9 @@ impl Letters {
             Some(Purpose::Reset) => "reset",
             Some(Purpose::Welcome) => "welcome",
             Some(Purpose::ConfirmEmail) => "confirm-email",
+            None if letter.kind == MailKind::Locked => {
+                return Some(format!("{public_url}{prefix}/forgot-password"));
+            }
             None => return Some(format!("{public_url}{prefix}/login")),
         };
         Some(format!("{public_url}{prefix}/{page}?code={}", letter.code?.text()))
@@ -98,15 +103,26 @@ impl Letters {
     fn values(&self, letter: &Letter<'_>) -> Value {
         let (texts, kind) = (&self.texts, letter.kind.name());
         let tenant = letter.account.login.tenant();
+        let (until, client) = match letter.lock {
+            Some(lock) => (self.moment(lock.until, tenant), lock.client.to_canonical().to_string()),
+            None => Default::default(),
+        };
         let own = |key: &str| {
             let values = [
                 ("asked", self.moment(letter.asked_at, tenant)),
                 ("support", self.settings.support_contact.clone()),
+                ("until", until.clone()),
+                ("client", client.clone()),
             ];
             texts.fill(
                 &format!("mail.{kind}.{key}"),
                 &values.each_ref().map(|(n, v)| (*n, v.as_str())),
             )
+        };
+        // What protects the account differs.
+        let not_you = match (letter.kind, &letter.account.password) {
+            (MailKind::Locked, None) => "not_you_pin",
+            _ => "not_you",
         };
         let name = one_line(&letter.account.name);
         let greeting = match name.is_empty() || name.chars().count() > LONGEST_NAME {
@@ -127,7 +143,8 @@ impl Letters {
             heading => own("heading"),
             lead => own("lead"),
             button => own("button"),
-            not_you => own("not_you"),
+            todo => own("todo"),
+            not_you => own(not_you),
             login_label => texts.count("mail.login_name", logins.len() as u64),
             logins,
             greeting,
@@ -154,6 +171,7 @@ impl Composer for Letters {
             MailKind::PasswordSet | MailKind::PasswordChanged => "report",
             MailKind::EmailChanged => "note",
             MailKind::LoginNames => "names",
+            MailKind::Locked => "locked",
             MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::ConfirmEmail => {
                 "link"
             }

@@ -1,9 +1,9 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::account::{Account, AccountId, Role};
+use crate::domain::account::{Account, AccountId, Role, StoredPassword};
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::MailId;
+use crate::domain::mail::{Lock, MailId};
 use crate::domain::one_time_code::OneTimeCode;
 
 const NOW: &str = "2018-12-03T14:12:00Z";
@@ -56,6 +56,10 @@ fn compose_for(account: &Account, kind: MailKind, hours: i64) -> Mail {
         code: kind.purpose().map(|_| &code),
         valid_until: kind.purpose().map(|_| now + jiff::SignedDuration::from_hours(hours)),
         asked_at: now - jiff::SignedDuration::from_mins(2),
+        lock: (kind == MailKind::Locked).then(|| Lock {
+            until: now + jiff::SignedDuration::from_mins(13),
+            client: "::ffff:203.0.113.7".parse().unwrap(),
+        }),
         now,
     })
 }
@@ -194,6 +198,7 @@ fn login_names() {
         code: None,
         valid_until: None,
         asked_at: now - jiff::SignedDuration::from_mins(2),
+        lock: None,
         now,
     });
     check(&several, &["Your login names", names[0], names[1]]);
@@ -250,6 +255,40 @@ fn email_changed() {
         ],
     );
     check_no_link(&mail);
+}
+
+/// R-C5: the owner of a locked login name is told when, from where, until when and what to do; and
+/// what protects them, which is not the same for everybody. The link can do nothing by itself.
+#[test]
+fn locked() {
+    let mut account = account("1001@abc-company.11111.service", "Jane Doe");
+    let pin_only = compose_for(&account, MailKind::Locked, 0);
+    let password = StoredPassword { phc: String::new(), set_at: NOW.parse().unwrap() };
+    account.password = Some(password);
+    let with_password = compose_for(&account, MailKind::Locked, 0);
+    for (mail, protected) in [
+        (&pin_only, "a portal password protects you better"),
+        (&with_password, "your portal password still protects you"),
+    ] {
+        assert_eq!(mail.subject, "Too many attempts to sign in");
+        check(
+            mail,
+            &[
+                "the last time at 09:10 on 3 December 2018 (EST) from the network address \
+                 203.0.113.7.",
+                "has to wait until 09:25 on 3 December 2018 (EST)",
+                "If you do not know your portal password, you need not wait",
+                "This was not you?",
+                "None of these attempts was let in",
+                protected,
+            ],
+        );
+        let link = "https://portal.example.com/account/forgot-password";
+        assert!(mail.text.lines().any(|line| line == link), "{}", mail.text);
+        assert_eq!(mail.html.matches(&format!("href=\"{link}\"")).count(), 1, "{}", mail.html);
+        assert_eq!(mail.html.matches("href=").count(), 1, "{}", mail.html);
+    }
+    assert!(!pin_only.text.contains("your portal password still"), "{}", pin_only.text);
 }
 
 /// A name is text, whatever stands in it; one that is no name is left out.

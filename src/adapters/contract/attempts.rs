@@ -14,6 +14,7 @@ fn policy() -> LockoutPolicy {
         max_failures_per_address: 12,
         offices: Vec::new(),
         refusal_floor: Duration::ZERO,
+        tell_owner: true,
     }
 }
 

@@ -15,6 +15,7 @@ mod write_backs;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -30,7 +31,7 @@ use super::sqlite::{
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::jar::Jar;
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{MailId, MailKind, NewMail};
+use crate::domain::mail::{Lock, MailId, MailKind, NewMail};
 use crate::domain::session::{ObtainedWith, Progress, SessionRecord, SessionToken};
 use crate::ports::{
     AccountStore, AttemptStore, Clock, Created, CredentialChange, CredentialStore, NewPassword,
@@ -147,6 +148,10 @@ impl World {
             to: "ada@example.com".into(),
             on_file: account.email.clone(),
             asked_at: self.now(),
+            lock: (kind == MailKind::Locked).then(|| Lock {
+                until: self.now() + Duration::from_secs(900),
+                client: "2001:db8::7".parse().unwrap(),
+            }),
         }
     }
 

@@ -22,6 +22,7 @@ async fn every_answer_is_unavailable(world: World) {
         max_failures_per_address: 500,
         offices: Vec::new(),
         refusal_floor: std::time::Duration::ZERO,
+        tell_owner: true,
     };
     let reserved = world.attempts.reserve(&subject, &policy, now).await.unwrap();
     let Reserved::Allowed(reservation) = reserved else { panic!("nothing is locked") };

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::account_rows::account_id;
 use super::{Database, from_micros, to_micros, unavailable, unreadable};
 use crate::domain::mail::{
-    LONGEST_WAIT, MailId, MailKind, MailLimit, MailState, NewMail, StoredMail,
+    LONGEST_WAIT, Lock, MailId, MailKind, MailLimit, MailState, NewMail, StoredMail,
 };
 use crate::ports::{Enqueued, Outbox, Unavailable};
 
@@ -25,7 +25,7 @@ pub struct SqliteOutbox {
 macro_rules! mail_columns {
     () => {
         "id, kind, account, epoch, recipient, on_file, asked_at, state, attempts, last_error, \
-         next_attempt_at, ended_at"
+         next_attempt_at, ended_at, locked_until, client"
     };
 }
 
@@ -265,8 +265,8 @@ pub(super) async fn insert(
     let epoch = mail.epoch.map(i64::try_from).transpose().map_err(|_| unreadable("an epoch"))?;
     sqlx::query(
         "INSERT INTO outbox (id, kind, account, epoch, recipient, asked_at, state, next_attempt_at,
-                             on_file)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6, ?7)",
+                             on_file, locked_until, client)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6, ?7, ?8, ?9)",
     )
     .bind(mail.id.0.as_bytes().as_slice())
     .bind(mail.kind.name())
@@ -275,6 +275,8 @@ pub(super) async fn insert(
     .bind(&mail.to)
     .bind(to_micros(mail.asked_at))
     .bind(&mail.on_file)
+    .bind(mail.lock.map(|lock| to_micros(lock.until)))
+    .bind(mail.lock.map(|lock| lock.client.to_string()))
     .execute(connection)
     .await
     .map_err(unavailable)?;
@@ -335,6 +337,8 @@ fn mail(row: &SqliteRow) -> Result<StoredMail, Unavailable> {
     let always = |column: &str| time(column)?.ok_or_else(|| unreadable("a time"));
     let id: &[u8] = row.try_get("id").map_err(unavailable)?;
     let epoch: Option<i64> = row.try_get("epoch").map_err(unavailable)?;
+    let client: Option<&str> = row.try_get("client").map_err(unavailable)?;
+    let client = client.map(str::parse).transpose().map_err(|_| unreadable("a client address"))?;
     Ok(StoredMail {
         mail: NewMail {
             id: Uuid::from_slice(id).map(MailId).map_err(|_| unreadable("a mail"))?,
@@ -344,6 +348,10 @@ fn mail(row: &SqliteRow) -> Result<StoredMail, Unavailable> {
             to: row.try_get("recipient").map_err(unavailable)?,
             on_file: row.try_get("on_file").map_err(unavailable)?,
             asked_at: always("asked_at")?,
+            lock: match (time("locked_until")?, client) {
+                (Some(until), Some(client)) => Some(Lock { until, client }),
+                _ => None,
+            },
         },
         state: state(row)?,
         attempts: row.try_get("attempts").map_err(unavailable)?,

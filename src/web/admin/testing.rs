@@ -156,6 +156,7 @@ pub(crate) fn lockout() -> LockoutPolicy {
         max_failures_per_address: 500,
         offices: Vec::new(),
         refusal_floor: Duration::ZERO,
+        tell_owner: true,
     }
 }
 

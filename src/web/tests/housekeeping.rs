@@ -54,6 +54,7 @@ async fn mails_are_forgotten_a_month_after_their_end() {
         to: "a@b.example".into(),
         on_file: None,
         asked_at: services.clock.now(),
+        lock: None,
     };
     let limit = services.policies.mails_per_account;
     let (sent, waiting) = (mail(1), mail(2));

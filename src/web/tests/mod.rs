@@ -14,6 +14,7 @@ mod housekeeping;
 mod intruders;
 mod journeys;
 mod links;
+mod locked;
 mod outages;
 mod own_email;
 mod own_sessions;

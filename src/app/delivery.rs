@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::background::surviving;
 use crate::config::Rate;
+use crate::domain::mail::Portion;
 use crate::flows::{Services, post};
 
 /// How often due mails are looked for: the first time at the start.
@@ -27,12 +28,12 @@ pub(super) async fn deliver(services: Arc<Services>, rate: Rate, stop: Cancellat
             () = stop.cancelled() => return,
             _ = looks.tick() => {}
         }
-        let most = allowance.left(Instant::now());
-        if most == 0 {
+        let portion = allowance.left(Instant::now());
+        if portion.most == 0 {
             continue;
         }
         tokio::select! {
-            tried = surviving(async { Some(post::deliver(&services, most).await) }) => match tried {
+            tried = surviving(async { Some(post::deliver(&services, portion).await) }) => match tried {
                 None => {}
                 Some(Ok(tried)) => allowance.spend(Instant::now(), tried),
                 Some(Err(error)) => tracing::error!(%error, "mails could not be delivered"),
@@ -48,10 +49,15 @@ pub(super) async fn patience(stop: &CancellationToken) {
     tokio::time::sleep(LAST_WORDS).await;
 }
 
-/// What is left of a rate: never more than `count` in any `period`.
+/// Within this time, somebody who waits for a mail can wait for those before it.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What is left of a rate: never more than `count` in any `period`. Of a rate with a long period
+/// ("500/1d") bulk mails leave a fifth: who asks for a link gets it also on a day of bulk mails.
 struct Allowance {
     rate: Rate,
     at_once: usize,
+    kept: usize,
     spent: VecDeque<(Instant, usize)>,
 }
 
@@ -61,17 +67,23 @@ impl Allowance {
         const GROUP: u64 = 20;
         let per_second = u64::from(rate.count) / rate.period.as_secs().max(1);
         let at_once = usize::try_from(per_second.max(GROUP)).unwrap_or(usize::MAX);
-        Self { rate, at_once, spent: VecDeque::new() }
+        let kept = match rate.count {
+            0 | 1 => 0,
+            _ if rate.period <= SOON => 0,
+            count => usize::try_from(count / 5).unwrap_or(usize::MAX).max(1),
+        };
+        Self { rate, at_once, kept, spent: VecDeque::new() }
     }
 
-    fn left(&mut self, now: Instant) -> usize {
+    fn left(&mut self, now: Instant) -> Portion {
         let over = |at: &Instant| now.duration_since(*at) >= self.rate.period;
         while self.spent.front().is_some_and(|(at, _)| over(at)) {
             self.spent.pop_front();
         }
         let spent: usize = self.spent.iter().map(|(_, count)| count).sum();
         let count = usize::try_from(self.rate.count).unwrap_or(usize::MAX);
-        count.saturating_sub(spent).min(self.at_once)
+        let left = |count: usize| count.saturating_sub(spent).min(self.at_once);
+        Portion { most: left(count), bulk: left(count.saturating_sub(self.kept)) }
     }
 
     fn spend(&mut self, now: Instant, count: usize) {
@@ -91,10 +103,10 @@ mod tests {
     fn ten_a_second() {
         let begin = Instant::now();
         let mut allowance = Allowance::new(Rate { count: 10, period: SECOND });
-        assert_eq!(allowance.left(begin), 10);
+        assert_eq!(allowance.left(begin), Portion::of(10));
         allowance.spend(begin, 7);
-        assert_eq!(allowance.left(begin + SECOND / 2), 3);
-        assert_eq!(allowance.left(begin + SECOND), 10);
+        assert_eq!(allowance.left(begin + SECOND / 2), Portion::of(3));
+        assert_eq!(allowance.left(begin + SECOND), Portion::of(10));
     }
 
     /// A relay with a small quota: never more than it takes, in whatever window it counts.
@@ -104,14 +116,39 @@ mod tests {
         let mut allowance = Allowance::new(Rate { count: 3, period: SECOND * 3600 });
         for minute in [0, 20, 40] {
             let now = begin + SECOND * 60 * minute;
-            assert!(allowance.left(now) > 0);
+            assert!(allowance.left(now).most > 0);
             allowance.spend(now, 1);
         }
-        assert_eq!(allowance.left(begin + SECOND * 3599), 0);
-        assert_eq!(allowance.left(begin + SECOND * 3600), 1);
+        assert_eq!(allowance.left(begin + SECOND * 3599).most, 0);
+        assert_eq!(allowance.left(begin + SECOND * 3600).most, 1);
         let mut large = Allowance::new(Rate { count: 500, period: SECOND * 86_400 });
-        assert_eq!(large.left(begin), 20);
+        assert_eq!(large.left(begin), Portion::of(20));
         large.spend(begin, 490);
-        assert_eq!(large.left(begin + SECOND), 10);
+        assert_eq!(large.left(begin + SECOND).most, 10);
+    }
+
+    /// R-E1: bulk mails are throttled, and take the links that people ask for nothing away.
+    #[test]
+    fn bulk_mails_leave_a_fifth_of_a_daily_quota() {
+        let begin = Instant::now();
+        let day = SECOND * 86_400;
+        let mut allowance = Allowance::new(Rate { count: 500, period: day });
+        let mut bulk = 0;
+        while allowance.left(begin).bulk > 0 {
+            let portion = allowance.left(begin).bulk;
+            allowance.spend(begin, portion);
+            bulk += portion;
+        }
+        assert_eq!(bulk, 400);
+        assert_eq!(allowance.left(begin), Portion { most: 20, bulk: 0 });
+        allowance.spend(begin, 99);
+        assert_eq!(allowance.left(begin), Portion { most: 1, bulk: 0 });
+        // Where all of it comes again in a moment, or there is but one, nothing is kept.
+        for (count, period) in [(10, SECOND), (1, day)] {
+            let portion = Allowance::new(Rate { count, period }).left(begin);
+            assert_eq!(portion, Portion::of(count as usize));
+        }
+        let few = Allowance::new(Rate { count: 3, period: day }).left(begin);
+        assert_eq!(few, Portion { most: 3, bulk: 2 });
     }
 }

@@ -41,11 +41,13 @@ pub enum MailKind {
     EmailChanged,
     /// The login name was locked after too many failures (R-C5).
     Locked,
+    /// What changes for who still signs in with the voicemail PIN, and when (R-A8).
+    Reminder,
 }
 
 impl MailKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Reset,
         Self::Rejected,
         Self::Welcome,
@@ -55,6 +57,7 @@ impl MailKind {
         Self::PasswordChanged,
         Self::EmailChanged,
         Self::Locked,
+        Self::Reminder,
     ];
 
     /// In a stable spelling: in the store, in metrics, in the admin API.
@@ -69,6 +72,7 @@ impl MailKind {
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::Locked => "locked",
+            Self::Reminder => "reminder",
         }
     }
 
@@ -87,7 +91,8 @@ impl MailKind {
             | Self::PasswordSet
             | Self::PasswordChanged
             | Self::EmailChanged
-            | Self::Locked => None,
+            | Self::Locked
+            | Self::Reminder => None,
         }
     }
 
@@ -98,6 +103,31 @@ impl MailKind {
             Some(purpose) => other.purpose() == Some(purpose),
             None => matches!(self, Self::LoginNames | Self::Locked) && other == self,
         }
+    }
+}
+
+/// Who waits for a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Somebody who asked for it, or has to know.
+    Prompt,
+    /// Nobody: it is one of many that were asked for together, and leaves when no prompt one waits.
+    Bulk,
+}
+
+/// How many mails may leave now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Portion {
+    /// At most this many …
+    pub most: usize,
+    /// … of which so many may be [bulk](Urgency::Bulk) mails.
+    pub bulk: usize,
+}
+
+impl Portion {
+    /// This many, whoever waits for them.
+    pub fn of(most: usize) -> Self {
+        Self { most, bulk: most }
     }
 }
 
@@ -121,6 +151,8 @@ pub struct NewMail {
     pub asked_at: Timestamp,
     /// What [`MailKind::Locked`] tells.
     pub lock: Option<Lock>,
+    /// Who waits for it.
+    pub urgency: Urgency,
 }
 
 /// A lock after too many failures, as its owner is told of it.

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::{MailOffice, Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{KEEP_TRYING, MailId, MailKind, NewMail, StoredMail, retry_after};
+use crate::domain::mail::{
+    KEEP_TRYING, MailId, MailKind, NewMail, Portion, StoredMail, Urgency, retry_after,
+};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{Enqueued, Letter, SendError, Unavailable};
 
@@ -76,11 +78,11 @@ pub(super) async fn request_to(
     })
 }
 
-/// Hands over at most `most` of the mails that are due; returns how many were tried. Called every second,
+/// Hands over a portion of the mails that are due; returns how many were tried. Called every second,
 /// with what `mail.rate` leaves.
-pub async fn deliver(services: &Services, most: usize) -> Result<usize, Unavailable> {
+pub async fn deliver(services: &Services, portion: Portion) -> Result<usize, Unavailable> {
     let Some(office) = &services.mail else { return Ok(0) };
-    let due = services.outbox.claim(services.clock.now(), LEASE, most).await?;
+    let due = services.outbox.claim(services.clock.now(), LEASE, portion).await?;
     let tried = due.len();
     let mut outage: Option<String> = None;
     for stored in due {
@@ -122,7 +124,7 @@ async fn hand_over(
 ) -> Result<HandedOver, Unavailable> {
     let mail = &stored.mail;
     let account = match services.accounts.by_id(mail.account).await? {
-        Some(account) if still_wanted(mail, &account) => account,
+        Some(account) if still_wanted(services, mail, &account) => account,
         _ => return Ok(HandedOver::NotNeeded),
     };
     let now = services.clock.now();
@@ -140,6 +142,7 @@ async fn hand_over(
         valid_until: None,
         asked_at: mail.asked_at,
         lock: mail.lock,
+        schedule: *services.policies.rollout.schedule(account.login.tenant()),
         now,
     };
     let code = OneTimeCode(services.random.bytes());
@@ -169,8 +172,8 @@ async fn login_names(
 }
 
 /// A link of before a new password, or for another address, would not work. A report is sent
-/// whatever happened since.
-fn still_wanted(mail: &NewMail, account: &Account) -> bool {
+/// whatever happened since; a reminder to who still needs it.
+fn still_wanted(services: &Services, mail: &NewMail, account: &Account) -> bool {
     let current = mail.epoch.is_none_or(|epoch| epoch == account.epoch);
     let to_whom = match mail.kind {
         MailKind::Reset
@@ -178,6 +181,12 @@ fn still_wanted(mail: &NewMail, account: &Account) -> bool {
         | MailKind::Welcome
         | MailKind::LoginNames
         | MailKind::Locked => account.email.as_deref() == Some(mail.to.as_str()),
+        MailKind::Reminder => {
+            let schedule = services.policies.rollout.schedule(account.login.tenant());
+            account.email.as_deref() == Some(mail.to.as_str())
+                && account.password.is_none()
+                && schedule.days_left(services.clock.now()).is_some()
+        }
         // It replaces the address of that moment, and none that came since.
         MailKind::ConfirmEmail => account.email == mail.on_file,
         MailKind::PasswordSet | MailKind::PasswordChanged | MailKind::EmailChanged => true,
@@ -224,6 +233,7 @@ impl Services {
             on_file: account.email.clone(),
             asked_at: self.clock.now(),
             lock: None,
+            urgency: Urgency::Prompt,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::domain::account::Account;
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::{Lock, MailId, MailKind};
 use crate::domain::one_time_code::OneTimeCode;
+use crate::domain::rollout::Schedule;
 
 /// What a mail is made of.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,8 @@ pub struct Letter<'a> {
     pub asked_at: Timestamp,
     /// The lock that it tells of, for the kind that does.
     pub lock: Option<Lock>,
+    /// The dates that hold for the account, for the kind that tells them.
+    pub schedule: Schedule,
     /// Now.
     pub now: Timestamp,
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Unavailable;
-use crate::domain::mail::{MailId, MailLimit, MailState, NewMail, StoredMail};
+use crate::domain::mail::{MailId, MailLimit, MailState, NewMail, Portion, StoredMail};
 
 /// Answer to queueing a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,18 +28,20 @@ pub enum Enqueued {
 pub trait Outbox: Send + Sync {
     /// Queues a mail that somebody asked for, within the account's limit. What counts are the
     /// account's mails that [count with it](crate::domain::mail::MailKind::counts_with); dropped
-    /// ones do not. Atomic: of parallel calls for one account only one queues. A report of what was
-    /// done has no limit.
+    /// ones do not, nor [bulk](crate::domain::mail::Urgency::Bulk) ones that wait for their turn: if
+    /// there is one of the same kind to the same address, it is this one from now on, so that who
+    /// asks for it gets it at once, and once. Atomic: of parallel calls for one account only one
+    /// queues. A report of what was done has no limit.
     async fn enqueue(&self, mail: NewMail, limit: MailLimit) -> Result<Enqueued, Unavailable>;
 
-    /// Takes up to `most` mails that are due at `now`, oldest first: they are `Sending`, and an
-    /// attempt is counted. Those that somebody has been sending since `lease` ago are due again:
-    /// the process died.
+    /// Takes a portion of the mails that are due at `now`, by urgency, then oldest first: they are
+    /// `Sending`, and an attempt is counted. Those that somebody has been sending since `lease` ago
+    /// are due again: the process died.
     async fn claim(
         &self,
         now: Timestamp,
         lease: Duration,
-        most: usize,
+        portion: Portion,
     ) -> Result<Vec<StoredMail>, Unavailable>;
 
     /// The mail server has it. Holds whatever was noted meanwhile; the other answers change only a

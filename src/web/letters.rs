@@ -14,9 +14,10 @@ use super::look::{escape, templates};
 use super::texts::Texts;
 use crate::domain::mail::MailKind;
 use crate::domain::one_time_code::Purpose;
+use crate::domain::rollout::Schedule;
 use crate::ports::{Composer, Letter, Mail};
 
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 14] = [
     ("base.html", include_str!("../../templates/mail/base.html")),
     ("link.html", include_str!("../../templates/mail/link.html")),
     ("locked.html", include_str!("../../templates/mail/locked.html")),
@@ -25,6 +26,8 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("names.txt", include_str!("../../templates/mail/names.txt")),
     ("note.html", include_str!("../../templates/mail/note.html")),
     ("note.txt", include_str!("../../templates/mail/note.txt")),
+    ("reminder.html", include_str!("../../templates/mail/reminder.html")),
+    ("reminder.txt", include_str!("../../templates/mail/reminder.txt")),
     ("report.html", include_str!("../../templates/mail/report.html")),
     ("base.txt", include_str!("../../templates/mail/base.txt")),
     ("link.txt", include_str!("../../templates/mail/link.txt")),
@@ -81,14 +84,40 @@ impl Letters {
             None if letter.kind == MailKind::Locked => {
                 return Some(format!("{public_url}{prefix}/forgot-password"));
             }
+            None if letter.kind == MailKind::Reminder => {
+                return Some(format!("{public_url}{prefix}/login?next={prefix}/security"));
+            }
             None => return Some(format!("{public_url}{prefix}/login")),
         };
         Some(format!("{public_url}{prefix}/{page}?code={}", letter.code?.text()))
     }
 
+    fn zone(&self, tenant: &str) -> &TimeZone {
+        self.settings.tenant_time_zones.get(tenant).unwrap_or(&self.settings.time_zone)
+    }
+
+    /// What changes when for who still signs in with the PIN: a day that begins at midnight is told
+    /// without the time.
+    fn changes(&self, letter: &Letter<'_>) -> Vec<String> {
+        let tenant = letter.account.login.tenant();
+        let date = |at: Timestamp| {
+            let local = at.to_zoned(self.zone(tenant).clone());
+            match local.time() == jiff::civil::Time::midnight() {
+                true => self.texts.moment("mail.day", &local),
+                false => self.moment(at, tenant),
+            }
+        };
+        let told = |key: &str, at: Option<Timestamp>| {
+            let at = at.filter(|at| *at > letter.now)?;
+            Some(self.texts.fill(&format!("mail.reminder.{key}"), &[("date", &date(at))]))
+        };
+        let Schedule { force, reject, .. } = letter.schedule;
+        [told("force", force), told("reject", reject)].into_iter().flatten().collect()
+    }
+
     /// A moment with the name of the zone in which it is meant.
     fn moment(&self, at: Timestamp, tenant: &str) -> String {
-        let zone = self.settings.tenant_time_zones.get(tenant).unwrap_or(&self.settings.time_zone);
+        let zone = self.zone(tenant);
         let local = at.to_zoned(zone.clone());
         let time = self.texts.moment("mail.time", &local);
         let short = local.strftime("%Z").to_string();
@@ -149,6 +178,7 @@ impl Letters {
             logins,
             greeting,
             valid,
+            changes => self.changes(letter),
         }
     }
 
@@ -172,6 +202,7 @@ impl Composer for Letters {
             MailKind::EmailChanged => "note",
             MailKind::LoginNames => "names",
             MailKind::Locked => "locked",
+            MailKind::Reminder => "reminder",
             MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::ConfirmEmail => {
                 "link"
             }

@@ -5,6 +5,7 @@ use crate::domain::account::{Account, AccountId, Role, StoredPassword};
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::{Lock, MailId};
 use crate::domain::one_time_code::OneTimeCode;
+use crate::domain::rollout::Schedule;
 
 const NOW: &str = "2018-12-03T14:12:00Z";
 /// 32 bytes of 7, as in a link.
@@ -44,6 +45,16 @@ fn account(login: &str, name: &str) -> Account {
     }
 }
 
+/// The dates of everybody: midnight in New York.
+fn schedule() -> Schedule {
+    let at = |text: &str| Some(text.parse().unwrap());
+    Schedule {
+        warn: at("2018-11-19T05:00:00Z"),
+        force: at("2018-12-10T05:00:00Z"),
+        reject: at("2019-01-07T05:00:00Z"),
+    }
+}
+
 fn compose_for(account: &Account, kind: MailKind, hours: i64) -> Mail {
     let code = OneTimeCode([7; 32]);
     let now: Timestamp = NOW.parse().unwrap();
@@ -60,6 +71,7 @@ fn compose_for(account: &Account, kind: MailKind, hours: i64) -> Mail {
             until: now + jiff::SignedDuration::from_mins(13),
             client: "::ffff:203.0.113.7".parse().unwrap(),
         }),
+        schedule: schedule(),
         now,
     })
 }
@@ -199,6 +211,7 @@ fn login_names() {
         valid_until: None,
         asked_at: now - jiff::SignedDuration::from_mins(2),
         lock: None,
+        schedule: schedule(),
         now,
     });
     check(&several, &["Your login names", names[0], names[1]]);
@@ -289,6 +302,55 @@ fn locked() {
         assert_eq!(mail.html.matches("href=").count(), 1, "{}", mail.html);
     }
     assert!(!pin_only.text.contains("your portal password still"), "{}", pin_only.text);
+}
+
+/// R-A8: reminders say what changes and when, and how a portal password is set.
+#[test]
+fn reminder() {
+    let mail = compose(MailKind::Reminder, 0);
+    assert_eq!(mail.subject, "Please set a portal password");
+    let from_force = "From 10 December 2018 on, signing in with your voicemail PIN leads to a page";
+    let from_reject = "From 7 January 2019 on, your voicemail PIN no longer opens the portal";
+    let says = [
+        "Voicemail keeps your PIN",
+        "sign in with your login name and your voicemail PIN",
+        "You have set a portal password already?",
+    ];
+    check(&mail, &[&says[..], &[from_force, from_reject]].concat());
+    let link = "https://portal.example.com/account/login?next=/account/security";
+    assert!(mail.text.lines().any(|line| line == link), "{}", mail.text);
+    assert_eq!(mail.html.matches(&format!("href=\"{link}\"")).count(), 1, "{}", mail.html);
+    assert!(!mail.text.contains("code=") && !mail.html.contains("code="));
+
+    // What has come already is not announced any more.
+    let account = account("1001@abc-company.11111.service", "Jane Doe");
+    let told = |schedule: Schedule| {
+        let letter = Letter {
+            id: MailId(Uuid::from_u128(2)),
+            kind: MailKind::Reminder,
+            account: &account,
+            logins: &[],
+            to: "jane@corp.example",
+            code: None,
+            valid_until: None,
+            asked_at: NOW.parse().unwrap(),
+            lock: None,
+            schedule,
+            now: NOW.parse().unwrap(),
+        };
+        letters().compose(&letter)
+    };
+    let later =
+        told(Schedule { force: Some("2018-12-01T05:00:00Z".parse().unwrap()), ..schedule() });
+    check(&later, &[from_reject]);
+    assert!(!later.text.contains("leads to a page") && !later.html.contains("leads to a page"));
+    let no_reject = told(Schedule { reject: None, ..schedule() });
+    check(&no_reject, &[from_force]);
+    assert!(!no_reject.text.contains("no longer opens"), "{}", no_reject.text);
+    // A date with a time of day is told with it.
+    let at_half_past =
+        told(Schedule { reject: Some("2019-01-07T13:30:00Z".parse().unwrap()), ..schedule() });
+    check(&at_half_past, &["From 08:30 on 7 January 2019 (EST) on, your voicemail PIN"]);
 }
 
 /// A name is text, whatever stands in it; one that is no name is left out.

@@ -31,7 +31,7 @@ use super::sqlite::{
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::jar::Jar;
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{Lock, MailId, MailKind, NewMail};
+use crate::domain::mail::{Lock, MailId, MailKind, NewMail, Urgency};
 use crate::domain::session::{ObtainedWith, Progress, SessionRecord, SessionToken};
 use crate::ports::{
     AccountStore, AttemptStore, Clock, Created, CredentialChange, CredentialStore, NewPassword,
@@ -152,6 +152,7 @@ impl World {
                 until: self.now() + Duration::from_secs(900),
                 client: "2001:db8::7".parse().unwrap(),
             }),
+            urgency: Urgency::Prompt,
         }
     }
 

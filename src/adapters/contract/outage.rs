@@ -3,7 +3,7 @@
 use super::write_backs::{OURS, entry_of};
 use super::{World, fresh_id, login, new_account, run_against};
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockoutPolicy};
-use crate::domain::mail::{MailKind, MailLimit};
+use crate::domain::mail::{MailKind, MailLimit, Portion};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{
     AccountChange, AccountQuery, AccountStore, AttemptStore, CodeStore, CredentialChange,
@@ -72,7 +72,7 @@ async fn every_answer_is_unavailable(world: World) {
     let mail_id = mail.id;
     let limit = MailLimit { most: 3, per: life, again_after: life };
     outbox.enqueue(mail, limit).await.unwrap_err();
-    outbox.claim(now, life, 10).await.unwrap_err();
+    outbox.claim(now, life, Portion::of(10)).await.unwrap_err();
     outbox.sent(mail_id, now).await.unwrap_err();
     outbox.retry_later(mail_id, "", now, true).await.unwrap_err();
     outbox.give_up(mail_id, "", now).await.unwrap_err();

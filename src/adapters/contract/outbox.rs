@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::{World, fresh_id, run_against};
 use crate::domain::account::Account;
-use crate::domain::mail::{MailId, MailKind, MailLimit, MailState, StoredMail};
+use crate::domain::mail::{
+    MailId, MailKind, MailLimit, MailState, NewMail, Portion, StoredMail, Urgency,
+};
 use crate::ports::{AccountStore, Enqueued, Outbox};
 
 const LIMIT: MailLimit =
@@ -28,7 +30,7 @@ async fn queue(world: &World, account: &Account, kind: MailKind) -> MailId {
 }
 
 async fn claim(world: &World, most: usize) -> Vec<StoredMail> {
-    world.outbox.claim(world.now(), LEASE, most).await.unwrap()
+    world.outbox.claim(world.now(), LEASE, Portion::of(most)).await.unwrap()
 }
 
 async fn stored(world: &World, id: MailId) -> StoredMail {
@@ -183,13 +185,77 @@ async fn each_mail_is_taken_once_oldest_first(world: World) {
     assert_eq!(stored(&world, expected[0]).await, mails[0]);
     let workers = (0..8).map(|_| {
         let (outbox, now) = (world.outbox.clone(), world.now());
-        tokio::spawn(async move { outbox.claim(now, LEASE, 2).await.unwrap() })
+        tokio::spawn(async move { outbox.claim(now, LEASE, Portion::of(2)).await.unwrap() })
     });
     let taken = futures::future::join_all(workers).await;
     let mut taken: Vec<_> = taken.into_iter().flat_map(Result::unwrap).collect();
     taken.sort_by_key(|mail| mail.mail.asked_at);
     let ids: Vec<_> = taken.iter().map(|mail| mail.mail.id).collect();
     assert_eq!(ids, expected[3..]);
+}
+
+/// One of many mails that were asked for together.
+async fn queue_bulk(world: &World, account: &Account) -> NewMail {
+    let mail = NewMail { urgency: Urgency::Bulk, ..world.mail(account, MailKind::Welcome) };
+    assert_eq!(world.outbox.enqueue(mail.clone(), UNLIMITED).await.unwrap(), Enqueued::Now);
+    mail
+}
+
+/// R-E1: bulk mails are throttled: those that somebody waits for leave before them, however long
+/// the others have been waiting, and only so many bulk mails are taken as there may be.
+async fn bulk_mails_leave_last(world: World) {
+    let mut bulk = Vec::new();
+    for number in 0..6 {
+        let account = world.account(&format!("20{number}@abc.example")).await;
+        bulk.push(queue_bulk(&world, &account).await.id);
+        world.pass(1);
+    }
+    let portion = |most, bulk| {
+        let (outbox, now) = (&world.outbox, world.now());
+        async move {
+            let mails = outbox.claim(now, LEASE, Portion { most, bulk }).await.unwrap();
+            mails.iter().map(|mail| mail.mail.id).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(portion(5, 0).await, []);
+    assert_eq!(portion(5, 1).await, bulk[..1]);
+    let account = world.account("1001@abc.example").await;
+    let own = queue(&world, &account, MailKind::Reset).await;
+    world.pass(1);
+    let report = queue(&world, &account, MailKind::PasswordSet).await;
+    assert_eq!(portion(1, 1).await, [own]);
+    assert_eq!(portion(3, 3).await, [report, bulk[1], bulk[2]]);
+    assert_eq!(portion(5, 2).await, bulk[3..5]);
+    assert_eq!(portion(5, 5).await, bulk[5..]);
+    assert_eq!(stored(&world, own).await.mail.urgency, Urgency::Prompt);
+    assert_eq!(stored(&world, bulk[5]).await.mail.urgency, Urgency::Bulk);
+}
+
+/// R-E1, R-D6: who asks for what is already in a bulk gets it at once, and once; the bulk holds
+/// nobody back, and counts when it has left.
+async fn who_asks_does_not_wait_for_the_bulk(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let mail = queue_bulk(&world, &account).await;
+    let other = world.account("1002@abc.example").await;
+    let others = queue_bulk(&world, &other).await;
+    world.pass(1);
+    assert_eq!(ask(&world, &account, MailKind::Welcome).await, Enqueued::Now);
+    let hurried = stored(&world, mail.id).await;
+    let expected = NewMail { urgency: Urgency::Prompt, asked_at: world.now(), ..mail };
+    assert_eq!(hurried.mail, expected);
+    assert_eq!(world.outbox.list(None, None, 10).await.unwrap().len(), 2, "no second one");
+    assert_eq!(stored(&world, others.id).await.mail, others);
+    assert_eq!(ask(&world, &account, MailKind::Welcome).await, already(world.now()));
+
+    // To another address, or of another kind, it is another mail.
+    let elsewhere =
+        NewMail { to: "zoe@example.com".into(), ..world.mail(&other, MailKind::Welcome) };
+    assert_eq!(world.outbox.enqueue(elsewhere, LIMIT).await.unwrap(), Enqueued::Now);
+    assert_eq!(ask(&world, &other, MailKind::Reset).await, Enqueued::Now);
+    assert_eq!(world.outbox.list(None, None, 10).await.unwrap().len(), 4);
+    // One that is being handed over is on its way.
+    assert_eq!(claim(&world, 10).await.len(), 4);
+    assert_eq!(ask(&world, &other, MailKind::Welcome).await, already(others.asked_at));
 }
 
 /// R-G3: what a process was handing over when it died is handed over again, and counted.
@@ -433,6 +499,8 @@ mod sqlite {
         what_never_left_is_not_counted,
         a_clock_put_right_shuts_nobody_out,
         each_mail_is_taken_once_oldest_first,
+        bulk_mails_leave_last,
+        who_asks_does_not_wait_for_the_bulk,
         a_dead_process_leaves_its_mails_to_others,
         a_clock_put_right_lets_no_mail_wait,
         a_mail_of_an_unknown_kind_waits,

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::account_rows::account_id;
 use super::{Database, from_micros, to_micros, unavailable, unreadable};
 use crate::domain::mail::{
-    LONGEST_WAIT, Lock, MailId, MailKind, MailLimit, MailState, NewMail, StoredMail,
+    LONGEST_WAIT, Lock, MailId, MailKind, MailLimit, MailState, NewMail, Portion, StoredMail,
+    Urgency,
 };
 use crate::ports::{Enqueued, Outbox, Unavailable};
 
@@ -25,18 +26,19 @@ pub struct SqliteOutbox {
 macro_rules! mail_columns {
     () => {
         "id, kind, account, epoch, recipient, on_file, asked_at, state, attempts, last_error, \
-         next_attempt_at, ended_at, locked_until, client"
+         next_attempt_at, ended_at, locked_until, client, urgency"
     };
 }
 
-/// Ids of mails that are due at ?1, or that somebody has been sending since ?2; at most ?3, oldest
-/// first. Due are also those that were put off beyond ?4, or are being sent from ?5 on: a clock that
+/// Ids of mails of urgency ?7 that are due at ?1, or that somebody has been sending since ?2; at most
+/// ?3, oldest first. Due are also those that were put off beyond ?4, or are being sent from ?5 on: a clock that
 /// was ahead said so, and has been put right since. Kinds that are not in ?6 wait for the version
 /// that knows them.
 macro_rules! due_mails {
     () => {
         "SELECT id FROM outbox
-          WHERE ((state = 'queued' AND (next_attempt_at <= ?1 OR next_attempt_at > ?4))
+          WHERE state IN ('queued', 'sending') AND urgency = ?7
+            AND ((state = 'queued' AND (next_attempt_at <= ?1 OR next_attempt_at > ?4))
               OR (state = 'sending' AND (sending_since <= ?2 OR sending_since > ?5)))
             AND kind IN (SELECT value FROM json_each(?6))
           ORDER BY asked_at, id LIMIT ?3"
@@ -57,7 +59,9 @@ impl Outbox for SqliteOutbox {
         if let Some((asked_at, to)) = held_back(&mut transaction, &mail, limit).await? {
             return Ok(Enqueued::Already { asked_at, to });
         }
-        insert(&mut transaction, &mail).await?;
+        if !hurry(&mut transaction, &mail).await? {
+            insert(&mut transaction, &mail).await?;
+        }
         transaction.commit().await.map_err(unavailable)?;
         Ok(Enqueued::Now)
     }
@@ -66,43 +70,22 @@ impl Outbox for SqliteOutbox {
         &self,
         now: Timestamp,
         lease: Duration,
-        most: usize,
+        portion: Portion,
     ) -> Result<Vec<StoredMail>, Unavailable> {
         let kinds = serde_json::json!(MailKind::ALL.map(MailKind::name)).to_string();
+        let due = Due { now, lease, kinds: &kinds };
         // Asked every second, mostly in vain: the write lock is taken only for mails.
-        let due = sqlx::query_scalar::<_, i64>(concat!("SELECT EXISTS (", due_mails!(), ")"))
-            .bind(to_micros(now))
-            .bind(to_micros(now - lease))
-            .bind(1)
-            .bind(to_micros(now + LONGEST_WAIT))
-            .bind(to_micros(now + lease))
-            .bind(&kinds)
-            .fetch_one(self.database.readers())
-            .await
-            .map_err(unavailable)?;
-        if due == 0 {
+        let mut reader = self.database.readers().acquire().await.map_err(unavailable)?;
+        let prompt = due.waits(&mut reader, Urgency::Prompt).await?;
+        if !prompt && (portion.bulk == 0 || !due.waits(&mut reader, Urgency::Bulk).await?) {
             return Ok(Vec::new());
         }
+        drop(reader);
         let mut transaction = self.database.write().await?;
-        let rows = sqlx::query(concat!(
-            "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sending_since = ?1
-              WHERE id IN (",
-            due_mails!(),
-            ") RETURNING ",
-            mail_columns!()
-        ))
-        .bind(to_micros(now))
-        .bind(to_micros(now - lease))
-        .bind(signed(most))
-        .bind(to_micros(now + LONGEST_WAIT))
-        .bind(to_micros(now + lease))
-        .bind(&kinds)
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
-        let mut mails = rows.iter().map(mail).collect::<Result<Vec<_>, _>>()?;
+        let mut mails = due.take(&mut transaction, Urgency::Prompt, portion.most).await?;
+        let bulk = portion.bulk.min(portion.most.saturating_sub(mails.len()));
+        mails.extend(due.take(&mut transaction, Urgency::Bulk, bulk).await?);
         transaction.commit().await.map_err(unavailable)?;
-        mails.sort_by_key(|mail| (mail.mail.asked_at, mail.mail.id));
         Ok(mails)
     }
 
@@ -257,6 +240,86 @@ impl SqliteOutbox {
     }
 }
 
+/// What it takes to be due.
+struct Due<'a> {
+    now: Timestamp,
+    lease: Duration,
+    kinds: &'a str,
+}
+
+impl Due<'_> {
+    /// Whether a mail of this urgency is.
+    async fn waits(
+        &self,
+        connection: &mut SqliteConnection,
+        urgency: Urgency,
+    ) -> Result<bool, Unavailable> {
+        let found = sqlx::query_scalar::<_, i64>(concat!("SELECT EXISTS (", due_mails!(), ")"))
+            .bind(to_micros(self.now))
+            .bind(to_micros(self.now - self.lease))
+            .bind(1)
+            .bind(to_micros(self.now + LONGEST_WAIT))
+            .bind(to_micros(self.now + self.lease))
+            .bind(self.kinds)
+            .bind(urgency_number(urgency))
+            .fetch_one(connection)
+            .await
+            .map_err(unavailable)?;
+        Ok(found != 0)
+    }
+
+    /// Takes at most `most` mails of this urgency, oldest first.
+    async fn take(
+        &self,
+        connection: &mut SqliteConnection,
+        urgency: Urgency,
+        most: usize,
+    ) -> Result<Vec<StoredMail>, Unavailable> {
+        let rows = sqlx::query(concat!(
+            "UPDATE outbox SET state = 'sending', attempts = attempts + 1, sending_since = ?1
+              WHERE id IN (",
+            due_mails!(),
+            ") RETURNING ",
+            mail_columns!()
+        ))
+        .bind(to_micros(self.now))
+        .bind(to_micros(self.now - self.lease))
+        .bind(signed(most))
+        .bind(to_micros(self.now + LONGEST_WAIT))
+        .bind(to_micros(self.now + self.lease))
+        .bind(self.kinds)
+        .bind(urgency_number(urgency))
+        .fetch_all(connection)
+        .await
+        .map_err(unavailable)?;
+        let mut mails = rows.iter().map(mail).collect::<Result<Vec<_>, _>>()?;
+        mails.sort_by_key(|mail| (mail.mail.asked_at, mail.mail.id));
+        Ok(mails)
+    }
+}
+
+/// A bulk mail of the same kind to the same address that waits for its turn becomes this one;
+/// `false` if there is none.
+async fn hurry(connection: &mut SqliteConnection, mail: &NewMail) -> Result<bool, Unavailable> {
+    let hurried = sqlx::query(
+        "UPDATE outbox SET urgency = 0, epoch = ?4, asked_at = ?5, next_attempt_at = ?5, on_file = ?6
+          WHERE id = (SELECT id FROM outbox
+                       WHERE account = ?1 AND kind = ?2 AND recipient = ?3
+                         AND state = 'queued' AND urgency = 1
+                       ORDER BY asked_at, id LIMIT 1)",
+    )
+    .bind(mail.account.0.as_bytes().as_slice())
+    .bind(mail.kind.name())
+    .bind(&mail.to)
+    .bind(mail.epoch.map(i64::try_from).transpose().map_err(|_| unreadable("an epoch"))?)
+    .bind(to_micros(mail.asked_at))
+    .bind(&mail.on_file)
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(hurried.rows_affected() > 0)
+}
+
 /// Queues a mail, due at once.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
@@ -265,8 +328,8 @@ pub(super) async fn insert(
     let epoch = mail.epoch.map(i64::try_from).transpose().map_err(|_| unreadable("an epoch"))?;
     sqlx::query(
         "INSERT INTO outbox (id, kind, account, epoch, recipient, asked_at, state, next_attempt_at,
-                             on_file, locked_until, client)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6, ?7, ?8, ?9)",
+                             on_file, locked_until, client, urgency)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6, ?7, ?8, ?9, ?10)",
     )
     .bind(mail.id.0.as_bytes().as_slice())
     .bind(mail.kind.name())
@@ -277,6 +340,7 @@ pub(super) async fn insert(
     .bind(&mail.on_file)
     .bind(mail.lock.map(|lock| to_micros(lock.until)))
     .bind(mail.lock.map(|lock| lock.client.to_string()))
+    .bind(urgency_number(mail.urgency))
     .execute(connection)
     .await
     .map_err(unavailable)?;
@@ -300,6 +364,7 @@ async fn held_back(
         "SELECT kind, asked_at, recipient, recipient = ?4 AND state <> 'dead' AS under_way
            FROM outbox
           WHERE account = ?1 AND asked_at > ?2 AND asked_at < ?3 AND state <> 'dropped'
+            AND NOT (state = 'queued' AND urgency = 1)
           ORDER BY asked_at DESC",
     )
     .bind(mail.account.0.as_bytes().as_slice())
@@ -352,6 +417,10 @@ fn mail(row: &SqliteRow) -> Result<StoredMail, Unavailable> {
                 (Some(until), Some(client)) => Some(Lock { until, client }),
                 _ => None,
             },
+            urgency: match row.try_get::<i64, _>("urgency").map_err(unavailable)? {
+                0 => Urgency::Prompt,
+                _ => Urgency::Bulk,
+            },
         },
         state: state(row)?,
         attempts: row.try_get("attempts").map_err(unavailable)?,
@@ -369,6 +438,13 @@ fn kind(row: &SqliteRow) -> Result<MailKind, Unavailable> {
 fn state(row: &SqliteRow) -> Result<MailState, Unavailable> {
     let name: &str = row.try_get("state").map_err(unavailable)?;
     MailState::named(name).ok_or_else(|| unreadable("a mail"))
+}
+
+fn urgency_number(urgency: Urgency) -> i64 {
+    match urgency {
+        Urgency::Prompt => 0,
+        Urgency::Bulk => 1,
+    }
 }
 
 fn signed(count: usize) -> i64 {

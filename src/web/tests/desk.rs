@@ -10,7 +10,7 @@ use super::{ALICE, World};
 use crate::demo::portal::LegacyPortal;
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::MailKind;
+use crate::domain::mail::{MailKind, Portion};
 use crate::domain::secret::Secret;
 use crate::flows::post;
 use crate::ports::{
@@ -117,7 +117,7 @@ impl MailTransport for Mailbox {
 impl World {
     /// Hands over what is due, and shows what arrived since the last look.
     pub async fn mails(&self) -> Vec<Arrived> {
-        post::deliver(&self.services, 100).await.unwrap();
+        post::deliver(&self.services, Portion::of(100)).await.unwrap();
         std::mem::take(&mut *self.mailbox.0.lock())
     }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{ALICE, EQUIPPED, World};
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{MailId, MailKind, MailState, NewMail};
+use crate::domain::mail::{MailId, MailKind, MailState, NewMail, Urgency};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::flows::post;
 use crate::flows::sweep::sweep;
@@ -55,6 +55,7 @@ async fn mails_are_forgotten_a_month_after_their_end() {
         on_file: None,
         asked_at: services.clock.now(),
         lock: None,
+        urgency: Urgency::Prompt,
     };
     let limit = services.policies.mails_per_account;
     let (sent, waiting) = (mail(1), mail(2));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{MailId, StoredMail};
+use crate::domain::mail::{MailId, Portion, StoredMail};
 use crate::ports::{CredentialChange, NewPassword};
 use crate::web::admin::testing::{Gateway, START, gateway};
 
@@ -22,7 +22,11 @@ async fn with_address(gateway: &Gateway, login: &str) {
 /// Takes up everything that is due, as the background task does.
 async fn take_up(gateway: &Gateway) -> Vec<StoredMail> {
     let services = &gateway.state.services;
-    services.outbox.claim(services.clock.now(), Duration::from_secs(60), 100).await.unwrap()
+    services
+        .outbox
+        .claim(services.clock.now(), Duration::from_secs(60), Portion::of(100))
+        .await
+        .unwrap()
 }
 
 async fn give_up(gateway: &Gateway, id: MailId) {

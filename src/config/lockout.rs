@@ -17,7 +17,7 @@ pub(super) fn read(section: &Section<'_>) -> LockoutPolicy {
             .or("max_failures_per_address", 500, |value| value.integer(1..=1_000_000)),
         offices: section.plain_list("offices", Value::network),
         refusal_floor: section.or("refusal_floor", Duration::from_millis(500), floor),
-        tell_owner: section.or("tell_owner", true, |value| value.boolean()),
+        tell_owner: section.or("tell_owner", true, Value::boolean),
     };
     if policy.max_failures_per_address < policy.max_failures {
         section.problem(

@@ -14,6 +14,7 @@ mod admin;
 mod admin_mail;
 mod architecture;
 mod browser;
+mod browser_axe;
 mod browser_demo;
 mod browser_forms;
 mod browser_links;

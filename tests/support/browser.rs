@@ -214,6 +214,19 @@ impl Browser {
         }
     }
 
+    /// The result of a script in the page that gets these arguments, as JSON. A promise is waited
+    /// for. The page's policy is asked by nobody.
+    pub async fn call(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute(script, arguments).await.unwrap()
+    }
+
+    /// The language that its user prefers.
+    pub async fn prefers_language(&self, language: &str) {
+        self.devtools("Network.enable", json!({})).await;
+        let headers = json!({ "headers": { "Accept-Language": language } });
+        self.devtools("Network.setExtraHTTPHeaders", headers).await;
+    }
+
     /// Waits until something holds.
     pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let began = Instant::now();

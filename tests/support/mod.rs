@@ -2,6 +2,7 @@
 //! directory temporary; time is moved, never waited for.
 
 mod admin;
+mod axe;
 mod browser;
 mod certificates;
 mod client;
@@ -13,8 +14,10 @@ mod raw;
 mod scripted;
 pub mod shapes;
 mod smtp;
+pub mod tour;
 mod websocket;
 
+pub use axe::Practices;
 pub use browser::{Browser, Scheme, Screen, THEMES};
 pub use client::{Answer, Client};
 pub use demo::Demo;
@@ -23,7 +26,7 @@ pub use mailed::Mailed;
 pub use pbx::{ABC_COMPANY, PHASES, PORTAL_ADMIN, Pbx, Person, alice, at};
 pub use raw::{Raw, RawAnswer};
 pub use scripted::Scripted;
-pub use smtp::{MailTls, Smtp};
+pub use smtp::{MailTls, Received, Smtp};
 pub use websocket::Socket;
 
 /// Waits until `condition` holds; far longer than it can take, it fails.

@@ -6,6 +6,7 @@ mod connections;
 mod delivery;
 #[cfg(feature = "demo")]
 mod demo;
+mod dressing;
 mod post_office;
 
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::web::admin::{AdminListeners, ClockControl, SOCKET_NAME};
 pub use connections::{Connection, check_connections};
 #[cfg(feature = "demo")]
 pub use demo::{DemoOptions, DemoPlaces, demo};
+pub use dressing::check_dressing;
 
 /// How a gateway is started, beside its configuration.
 #[derive(Default)]
@@ -33,20 +35,11 @@ pub struct RunOptions {
     /// The clock that policy times are read from.
     pub clock: ClockChoice,
     /// Where mails go instead of to the configured mail server.
-    pub mail: Option<MailInstead>,
+    pub mail: Option<Arc<dyn MailTransport>>,
     /// Called once the stores are open, before anything listens.
     pub seed: Option<Seed>,
     /// Told when everything listens.
     pub on_ready: Option<OnReady>,
-}
-
-/// Mails that stay here: for the demo.
-#[derive(Clone)]
-pub struct MailInstead {
-    /// Who takes them.
-    pub transport: Arc<dyn MailTransport>,
-    /// The sender: `Name <address>`.
-    pub from: String,
 }
 
 /// Prepares the stores of a gateway that is about to start.

@@ -9,7 +9,8 @@ use http::HeaderValue;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
-use super::{MailInstead, StartError, post_office};
+use super::dressing::{self, Dressing};
+use super::{StartError, post_office};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
 use crate::adapters::key_ring::{KeyRing, KeyState};
@@ -30,7 +31,7 @@ use crate::gateway::security_headers::SecurityHeaders;
 use crate::gateway::tls::{CertStore, CertificateFiles, development_certificate};
 use crate::gateway::upstreams::{UpstreamLimits, UpstreamServer, Upstreams};
 use crate::portal::{AdminAccess, HostHeader, LoginDriver, PbxSubscribers, UpstreamSettings};
-use crate::ports::{Clock, PinWriting, Random, Subscribers as _};
+use crate::ports::{Clock, MailTransport, PinWriting, Random, Subscribers as _};
 use crate::profile::Profile;
 use crate::telemetry::Metrics;
 use crate::web::admin::{AdminState, AdminTokens, ClockControl, KeyControl, KeyInfo};
@@ -52,6 +53,7 @@ pub(super) struct Parts {
     pub hasher: Arc<Argon2Hasher>,
     key_ring: Arc<KeyRing>,
     database: Database,
+    pub dressing: Dressing,
 }
 
 impl Parts {
@@ -68,8 +70,9 @@ impl Parts {
 pub(super) async fn assemble(
     config: &Config,
     clock: Arc<dyn Clock>,
-    mail: Option<MailInstead>,
+    mail: Option<Arc<dyn MailTransport>>,
 ) -> Result<Parts, StartError> {
+    let dressing = dressing::open(config)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), COMMIT));
     let random: Arc<dyn Random> = Arc::new(OsRandom);
     let profile = Arc::clone(&config.portal.checked_profile);
@@ -96,7 +99,7 @@ pub(super) async fn assemble(
         credentials: Arc::new(SqliteCredentials::new(database.clone())),
         codes: Arc::new(SqliteCodes::new(database.clone())),
         outbox: Arc::new(SqliteOutbox::new(database.clone())),
-        mail: post_office::open(config, mail, &metrics)?,
+        mail: post_office::open(config, mail, &dressing, &metrics)?,
         subscribers: Arc::new(ObservedSubscribers::new(
             Arc::new(subscribers),
             Arc::clone(&metrics),
@@ -113,7 +116,17 @@ pub(super) async fn assemble(
     });
     let upstreams = Arc::new(upstreams(config)?);
     upstreams.resolve().await;
-    Ok(Parts { services, metrics, profile, upstreams, sessions, hasher, key_ring, database })
+    Ok(Parts {
+        services,
+        metrics,
+        profile,
+        upstreams,
+        sessions,
+        hasher,
+        key_ring,
+        database,
+        dressing,
+    })
 }
 
 /// The version-control revision that was built, where the build knows it.
@@ -320,11 +333,6 @@ fn home(config: &Config, profile: &Profile) -> String {
     config.session.home.clone().unwrap_or_else(|| profile.home().to_owned())
 }
 
-/// The name on pages and in e-mails.
-pub(super) fn product(config: &Config) -> String {
-    config.brands.first().map_or_else(|| "Passgate".into(), |brand| brand.name.clone())
-}
-
 /// The clocks of tenants that have dates of their own.
 pub(super) fn tenant_time_zones(config: &Config) -> HashMap<String, TimeZone> {
     let tenants = config.rollout.tenants.iter();
@@ -337,12 +345,8 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
     let rules = &config.rollout.everyone;
     let page_settings = PagesSettings {
         prefix: config.pages.prefix.clone(),
-        public_url: config.server.public_url.as_str().trim_end_matches('/').to_owned(),
         home: home(config, profile),
         login_page: profile.login_page().to_owned(),
-        product: product(config),
-        support_contact: config.support.contact.clone(),
-        default_locale: config.pages.default_locale.clone(),
         time_zone: rules.time_zone.clone(),
         tenant_time_zones: tenant_time_zones(config),
         sends_mail: services.mail.is_some(),
@@ -356,7 +360,8 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         }),
         tenant_of: Arc::new(move |host: &str| hosts.tenant_of_host(host)),
     };
-    let pages = OwnPages::new(Arc::clone(services), page_settings, login_names);
+    let Dressing { brands, overrides } = &parts.dressing;
+    let pages = OwnPages::new(services, page_settings, brands.clone(), overrides, &login_names);
     let urls = server_urls(config);
     let fixed_origin = match &config.upstream.host {
         HostPolicy::Preserve => None,

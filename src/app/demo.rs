@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{ClockChoice, MailInstead, RunOptions, StartError, run_until};
+use super::{ClockChoice, RunOptions, StartError, run_until};
 use crate::adapters::clock::{MovableClock, SystemClock};
 use crate::config::Config;
 use crate::demo::mailbox::Mailbox;
@@ -78,10 +78,7 @@ pub async fn demo(
     let (ready, is_ready) = oneshot::channel();
     let run_options = RunOptions {
         clock: ClockChoice::Movable(Arc::clone(&clock)),
-        mail: Some(MailInstead {
-            transport: Arc::new(mail::IntoMailbox(mailbox.clone())),
-            from: "Portal <no-reply@portal.example>".to_owned(),
-        }),
+        mail: Some(Arc::new(mail::IntoMailbox(mailbox.clone()))),
         seed: Some(Box::new(|services| Box::pin(people::seed(services)))),
         on_ready: Some(Box::new(move |addresses| {
             // Nobody listens any more only when the demo is already ending.
@@ -150,7 +147,10 @@ fn configuration(
          [portal.admin]\nkind = \"oauth\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
          user = \"{}\"\npassword = \"{}\"\n\n\
          [rollout]\ntime_zone = \"UTC\"\nwarn = {}\nforce = {}\nreject = {}\n\n\
-         [support]\ncontact = \"the help desk, 555-0100\"\n",
+         [support]\ncontact = \"the help desk, 555-0100\"\n\n\
+         [[brand]]\nhosts = [\"localhost\"]\npublic_url = \"https://localhost:{}\"\n\
+         name = \"Example Voice\"\n\
+         mail_from = \"Example Voice <no-reply@portal.example>\"\n",
         folder.join("data").display().to_string(),
         https.port(),
         API_CLIENT.0,
@@ -160,6 +160,7 @@ fn configuration(
         day(-7),
         day(14),
         day(28),
+        https.port(),
     )
 }
 

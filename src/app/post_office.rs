@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{MailInstead, StartError};
+use super::StartError;
+use super::dressing::Dressing;
 use crate::adapters::observed::ObservedTransport;
 use crate::adapters::smtp::{ANSWER_WITHIN, Protection, SmtpSettings, SmtpTransport};
 use crate::config::{Config, MailConfig, MailTls};
@@ -14,16 +15,17 @@ use crate::web::letters::{LetterSettings, Letters};
 /// The configured mail server, or what takes its place; `None` when e-mail is off.
 pub(super) fn open(
     config: &Config,
-    instead: Option<MailInstead>,
+    instead: Option<Arc<dyn MailTransport>>,
+    dressing: &Dressing,
     metrics: &Arc<Metrics>,
 ) -> Result<Option<MailOffice>, StartError> {
-    let (transport, from): (Arc<dyn MailTransport>, String) = match (instead, &config.mail) {
-        (Some(MailInstead { transport, from }), _) => (transport, from),
-        (None, Some(mail)) => (Arc::new(mail_server(config, mail)?), mail.from.clone()),
+    let transport: Arc<dyn MailTransport> = match (instead, &config.mail) {
+        (Some(instead), _) => instead,
+        (None, Some(mail)) => Arc::new(mail_server(config, mail)?),
         (None, None) => return Ok(None),
     };
     Ok(Some(MailOffice {
-        composer: Arc::new(Letters::new(letters(config, from))),
+        composer: Arc::new(Letters::new(letters(config, dressing), &dressing.overrides)),
         transport: Arc::new(ObservedTransport::new(transport, Arc::clone(metrics))),
     }))
 }
@@ -53,14 +55,10 @@ pub(super) fn mail_server(config: &Config, mail: &MailConfig) -> Result<SmtpTran
     .map_err(wrong)
 }
 
-fn letters(config: &Config, from: String) -> LetterSettings {
+fn letters(config: &Config, dressing: &Dressing) -> LetterSettings {
     LetterSettings {
-        public_url: config.server.public_url.as_str().trim_end_matches('/').to_owned(),
+        brands: dressing.brands.clone(),
         prefix: config.pages.prefix.clone(),
-        product: super::assembly::product(config),
-        support_contact: config.support.contact.clone(),
-        locale: config.pages.default_locale.clone(),
-        from,
         time_zone: config.rollout.everyone.time_zone.clone(),
         tenant_time_zones: super::assembly::tenant_time_zones(config),
     }

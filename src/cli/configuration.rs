@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::output::Output;
 use super::start::runtime;
-use crate::app::{Connection, check_connections};
+use crate::app::{Connection, check_connections, check_dressing};
 use crate::config::{Config, Loaded, Place, Problem, Problems, defaults_text};
 
 /// Reads and checks the configuration, with the environment's overrides.
@@ -31,6 +31,14 @@ pub(super) fn check(file: &Path, connect: bool, output: &Output) -> Result<ExitC
         Ok(loaded) => (Some(loaded.config), Vec::new(), loaded.warnings),
         Err(Problems(problems)) => (None, problems, Vec::new()),
     };
+    let dressing = config.as_ref().map(check_dressing).unwrap_or_default();
+    let in_file = |message| Problem {
+        place: Place::File { file: file.to_owned(), line: None },
+        message,
+        hint: None,
+    };
+    let problems: Vec<Problem> =
+        problems.into_iter().chain(dressing.into_iter().map(in_file)).collect();
     let connections = match &config {
         Some(config) if connect => {
             let _progress = output.progress("connecting");

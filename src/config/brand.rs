@@ -8,6 +8,7 @@ use url::Url;
 use super::pages;
 use super::section::Section;
 use super::value::{Value, Wrong, wrong, wrong_but};
+use crate::domain::language::Language;
 use crate::domain::login_name::fold;
 
 /// One `[[brand]]`.
@@ -30,14 +31,10 @@ pub struct Brand {
     /// Sender of its e-mails.
     pub mail_from: Option<String>,
     /// Language of its pages and e-mails.
-    pub locale: String,
+    pub locale: Language,
 }
 
-pub(super) fn read(sections: &[Section<'_>], default_locale: &str) -> Vec<Brand> {
-    if let Some(first) = sections.first() {
-        let message = "brands are checked but not used in this version";
-        first.warn("name", message, Some("all pages and links are of [server] public_url"));
-    }
+pub(super) fn read(sections: &[Section<'_>], default_locale: &Language) -> Vec<Brand> {
     let brands: Vec<Option<Brand>> =
         sections.iter().map(|section| brand(section, default_locale)).collect();
     let mut hosts = HashMap::new();
@@ -66,7 +63,7 @@ fn refuse_shared(
     }
 }
 
-fn brand(section: &Section<'_>, default_locale: &str) -> Option<Brand> {
+fn brand(section: &Section<'_>, default_locale: &Language) -> Option<Brand> {
     let hosts = section.plain_list("hosts", Value::host_name);
     let tenants = section.plain_list("tenants", |value| value.filled_text().map(|t| fold(&t)));
     let name = section.required("name", "\"Acme Voice\"", Value::filled_text);
@@ -76,7 +73,7 @@ fn brand(section: &Section<'_>, default_locale: &str) -> Option<Brand> {
     let accent = section.get("accent", accent).flatten();
     let support = section.get("support", Value::optional_text).flatten();
     let mail_from = section.get("mail_from", super::mail::optional_mailbox).flatten();
-    let locale = section.or("locale", default_locale.to_owned(), pages::locale);
+    let locale = section.or("locale", default_locale.clone(), pages::locale);
     if hosts.is_empty() && !section.has("hosts") {
         section.problem("hosts", "needs at least one host name", None);
     }
@@ -128,7 +125,7 @@ mod tests {
         let brands = config(ACME).brands;
         assert_eq!(brands[0].hosts, ["voice.acme.example"]);
         assert_eq!(brands[0].tenants, ["acme"]);
-        assert_eq!(brands[0].locale, "en");
+        assert_eq!(brands[0].locale.tag(), "en");
     }
 
     #[test]

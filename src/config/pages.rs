@@ -1,7 +1,10 @@
 //! `[pages]`: our own pages.
 
+use std::path::PathBuf;
+
 use super::section::Section;
 use super::value::{Value, Wrong, wrong, wrong_but};
+use crate::domain::language::Language;
 
 /// `[pages]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +14,9 @@ pub struct PagesConfig {
     /// What public forms say about accounts (R-D6).
     pub disclosure: Disclosure,
     /// The language of those whose browser and brand name none.
-    pub default_locale: String,
+    pub default_locale: Language,
+    /// A directory with the operator's own texts and templates, if there is one.
+    pub overrides: Option<PathBuf>,
 }
 
 /// What public forms say about accounts (R-D6).
@@ -28,16 +33,23 @@ pub(super) fn read(section: &Section<'_>) -> PagesConfig {
     PagesConfig {
         prefix: section.or("prefix", "/account".to_owned(), prefix),
         disclosure: section.or("disclosure", Disclosure::Helpful, |v| v.choice(&disclosures)),
-        default_locale: section.or("default_locale", "en".to_owned(), locale),
+        default_locale: section.or("default_locale", english(), locale),
+        overrides: section.path("overrides"),
     }
 }
 
-/// A language that the pages are written in.
-pub(super) fn locale(value: Value<'_>) -> Result<String, Wrong> {
-    match value.text()? {
-        language @ ("en" | "es") => Ok(language.to_owned()),
-        other => wrong(format!("\"{other}\" is not there; choose \"en\" or \"es\"")),
+/// A language. Whether there are texts in it is known when `overrides` was read.
+pub(super) fn locale(value: Value<'_>) -> Result<Language, Wrong> {
+    let text = value.text()?;
+    match Language::parse(text) {
+        Some(language) => Ok(language),
+        None => wrong_but(format!("\"{text}\" is no language"), "write \"en\" or \"es\""),
     }
+}
+
+fn english() -> Language {
+    // A tag, as the test below shows.
+    Language::parse("en").unwrap_or_else(|| unreachable!("en is a tag"))
 }
 
 fn prefix(value: Value<'_>) -> Result<String, Wrong> {
@@ -80,13 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn english_and_spanish_are_there() {
-        assert_eq!(config("").pages.default_locale, "en");
-        for there in ["en", "es"] {
-            let text = format!("[pages]\ndefault_locale = \"{there}\"\n");
-            assert_eq!(config(&text).pages.default_locale, there);
-        }
-        let problems = problems("[pages]\ndefault_locale = \"fr\"\n");
-        assert!(problems[0].contains("choose \"en\" or \"es\""), "{problems:?}");
+    fn a_language_is_a_tag() {
+        assert_eq!(config("").pages.default_locale.tag(), "en");
+        assert_eq!(
+            config("[pages]\ndefault_locale = \"pt_BR\"\n").pages.default_locale.tag(),
+            "pt-br"
+        );
+        assert!(problems("[pages]\ndefault_locale = \"Spanish!\"\n")[0].contains("no language"));
     }
 }

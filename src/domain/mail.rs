@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::account::AccountId;
+use super::language::Language;
 use super::one_time_code::Purpose;
 
 /// Identity of a mail, and the local part of its `Message-ID`: the same at every attempt, so that
@@ -147,6 +148,8 @@ pub struct NewMail {
     pub to: String,
     /// The address on file when it was asked for.
     pub on_file: Option<String>,
+    /// The language of the page where it was asked for; without it, what the brand speaks.
+    pub language: Option<Language>,
     /// When it was asked for.
     pub asked_at: Timestamp,
     /// What [`MailKind::Locked`] tells.

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod email_address;
 pub mod jar;
+pub mod language;
 pub mod lockout;
 pub mod login_decision;
 pub mod login_name;

@@ -14,6 +14,7 @@ use super::proof::{Proof, prove};
 use super::set_password::holds_pin;
 use super::{Outage, Services};
 use crate::domain::account::Account;
+use crate::domain::language::Language;
 use crate::domain::password_policy::{PasswordContext, PasswordProblem};
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith};
@@ -36,6 +37,8 @@ pub struct PasswordForm {
     pub user_agent: String,
     /// Public host name of the request.
     pub host: String,
+    /// The language of the page it came from: mails about it are written in it.
+    pub language: Option<Language>,
     /// Value of the device cookie, unopened: the browser is counted as at its logins (R-C5).
     pub device: Option<String>,
 }
@@ -96,7 +99,12 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
         return Ok(PasswordOutcome::Against(problems));
     }
 
-    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let asker = Asker {
+        client: form.client,
+        user_agent: &form.user_agent,
+        host: &form.host,
+        language: form.language.as_ref(),
+    };
     let device = form.device.as_deref();
     match prove(services, &account, &form.current, device, asker).await? {
         Proof::Right => {}
@@ -140,7 +148,7 @@ async fn save(
         password: Some(password),
         pin: None,
         journal: JournalStep::Leave,
-        mails: services.report(&account).into_iter().collect(),
+        mails: services.report(&account, form.language.as_ref()).into_iter().collect(),
     };
     let Some(account) = services.credentials.commit(change).await? else {
         return Ok(PasswordOutcome::Overtaken);

@@ -124,7 +124,12 @@ async fn ask_pbx(
     if !services.portal.looks_like_pin(&form.pin) {
         return Ok(None);
     }
-    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let asker = Asker {
+        client: form.client,
+        user_agent: &form.user_agent,
+        host: &form.host,
+        language: None,
+    };
     let login = &form.session.record().login;
     match services.try_pin(login, &form.pin, &[], asker).await? {
         PinVerdict::Accepted(pbx) => Ok(Some((pbx, Progress::Complete))),

@@ -33,7 +33,7 @@ async fn tell(services: &Services, login: &LoginName, lock: Lock) -> Result<(), 
     let account = services.accounts.find(login).await?;
     let Some(account) = account.filter(|account| !account.disabled) else { return Ok(()) };
     let Some(to) = &account.email else { return Ok(()) };
-    let mut mail = services.new_mail(MailKind::Locked, &account, to);
+    let mut mail = services.new_mail(MailKind::Locked, &account, to, None);
     mail.lock = Some(lock);
     if services.outbox.enqueue(mail, ONCE_A_DAY).await? == Enqueued::Now {
         let event = SecurityEvent::of("lock_mailed", "mail", login).from_client(lock.client);

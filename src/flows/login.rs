@@ -15,6 +15,7 @@ use super::rejection::{Rejection, reject};
 use super::replay::{self, Replay};
 use super::{Outage, Services};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
+use crate::domain::language::Language;
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockScope, address_key};
 use crate::domain::login_decision::{Check, Decision, login_decision};
 use crate::domain::login_name::{LoginName, fold};
@@ -45,6 +46,8 @@ pub struct LoginAttempt {
     pub user_agent: String,
     /// Public host name of the request.
     pub host: String,
+    /// The language of the page it came from: mails about it are written in it.
+    pub language: Option<Language>,
     /// Value of the device cookie, unopened.
     pub device: Option<String>,
     /// The session that this browser has: a login inside a session ends it.
@@ -322,7 +325,7 @@ async fn too_late(
     if check == Check::PinAccepted {
         keep_pin(services, account.id, &attempt.secret).await?;
     }
-    Ok(Verdict::TooLate(reject(services, &account, attempt.channel, attempt.client).await?))
+    Ok(Verdict::TooLate(reject(services, &account, attempt.channel, asker(attempt)).await?))
 }
 
 async fn create(services: &Services, login: &LoginName) -> Result<Account, Outage> {
@@ -406,7 +409,12 @@ fn pin_purpose(account: AccountId) -> String {
 }
 
 fn asker(attempt: &LoginAttempt) -> Asker<'_> {
-    Asker { client: attempt.client, user_agent: &attempt.user_agent, host: &attempt.host }
+    Asker {
+        client: attempt.client,
+        user_agent: &attempt.user_agent,
+        host: &attempt.host,
+        language: attempt.language.as_ref(),
+    }
 }
 
 async fn subject(

@@ -78,7 +78,7 @@ pub async fn send(
         return Ok(Err(NotSent::Off));
     }
     let Some(to) = account.email.clone() else { return Ok(Err(NotSent::NoAddress)) };
-    let (to, at, already) = match post::request(services, account, link.kind()).await? {
+    let (to, at, already) = match post::request(services, account, link.kind(), None).await? {
         post::Requested::Now { at } => (to, at, false),
         post::Requested::Already { at, to } => (to, at, true),
         post::Requested::NoAddress => return Ok(Err(NotSent::NoAddress)),

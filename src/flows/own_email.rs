@@ -14,6 +14,7 @@ use super::proof::{Proof, prove};
 use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::email_address::email;
+use crate::domain::language::Language;
 use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith};
@@ -34,6 +35,8 @@ pub struct EmailForm {
     pub user_agent: String,
     /// Public host name of the request.
     pub host: String,
+    /// The language of the page it came from: mails about it are written in it.
+    pub language: Option<Language>,
     /// Value of the device cookie, unopened: the browser is counted as at its logins (R-C5).
     pub device: Option<String>,
 }
@@ -102,7 +105,12 @@ async fn judged(services: &Services, form: &EmailForm) -> Result<EmailOutcome, O
     if account.email.as_deref().is_some_and(|on_file| on_file.eq_ignore_ascii_case(&address)) {
         return Ok(EmailOutcome::Same);
     }
-    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let asker = Asker {
+        client: form.client,
+        user_agent: &form.user_agent,
+        host: &form.host,
+        language: form.language.as_ref(),
+    };
     match prove(services, &account, &form.current, form.device.as_deref(), asker).await? {
         Proof::Right => {}
         Proof::Wrong => {
@@ -111,17 +119,27 @@ async fn judged(services: &Services, form: &EmailForm) -> Result<EmailOutcome, O
         }
         Proof::Locked { until } => return Ok(EmailOutcome::Locked { until }),
     }
-    Ok(match request_to(services, &account, MailKind::ConfirmEmail, &address).await? {
-        Requested::Now { .. } => {
-            record(services, form, &account, "queued");
-            EmailOutcome::Sent { to: address }
-        }
-        Requested::Already { at, .. } => {
-            record(services, form, &account, "not_again");
-            EmailOutcome::NotAgain { at }
-        }
-        Requested::NoAddress | Requested::Off => EmailOutcome::Off,
-    })
+    Ok(
+        match request_to(
+            services,
+            &account,
+            MailKind::ConfirmEmail,
+            &address,
+            form.language.as_ref(),
+        )
+        .await?
+        {
+            Requested::Now { .. } => {
+                record(services, form, &account, "queued");
+                EmailOutcome::Sent { to: address }
+            }
+            Requested::Already { at, .. } => {
+                record(services, form, &account, "not_again");
+                EmailOutcome::NotAgain { at }
+            }
+            Requested::NoAddress | Requested::Off => EmailOutcome::Off,
+        },
+    )
 }
 
 fn record(services: &Services, form: &EmailForm, account: &Account, result: &'static str) {

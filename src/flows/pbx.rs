@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Outage, Services};
+use crate::domain::language::Language;
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::ports::{PortalAnswer, PortalLogin, PortalSession, Unavailable};
@@ -15,12 +16,13 @@ pub(super) enum PinVerdict {
     Refused,
 }
 
-/// The browser that the PBX is asked for.
+/// Who asks, as the PBX is told; and in which language mails about it are written.
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub client: IpAddr,
     pub user_agent: &'a str,
     pub host: &'a str,
+    pub language: Option<&'a Language>,
 }
 
 impl Services {

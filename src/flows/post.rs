@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{MailOffice, Outage, Services};
 use crate::domain::account::Account;
+use crate::domain::language::Language;
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::{
     KEEP_TRYING, MailId, MailKind, NewMail, Portion, StoredMail, Urgency, retry_after,
@@ -51,9 +52,10 @@ pub async fn request(
     services: &Services,
     account: &Account,
     kind: MailKind,
+    language: Option<&Language>,
 ) -> Result<Requested, Outage> {
     match &account.email {
-        Some(to) => request_to(services, account, kind, to).await,
+        Some(to) => request_to(services, account, kind, to, language).await,
         None if services.mail.is_none() => Ok(Requested::Off),
         None => Ok(Requested::NoAddress),
     }
@@ -65,11 +67,12 @@ pub(super) async fn request_to(
     account: &Account,
     kind: MailKind,
     to: &str,
+    language: Option<&Language>,
 ) -> Result<Requested, Outage> {
     if services.mail.is_none() {
         return Ok(Requested::Off);
     }
-    let mail = services.new_mail(kind, account, to);
+    let mail = services.new_mail(kind, account, to, language);
     let at = mail.asked_at;
     let limit = services.policies.mails_per_account;
     Ok(match services.outbox.enqueue(mail, limit).await? {
@@ -138,6 +141,7 @@ async fn hand_over(
         account: &account,
         logins: &logins,
         to: &mail.to,
+        language: mail.language.as_ref(),
         code: None,
         valid_until: None,
         asked_at: mail.asked_at,
@@ -222,8 +226,14 @@ async fn note(
 }
 
 impl Services {
-    /// A mail about `account` to `to`, asked for now.
-    pub(super) fn new_mail(&self, kind: MailKind, account: &Account, to: &str) -> NewMail {
+    /// A mail about `account` to `to`, asked for now by somebody who reads `language`.
+    pub(super) fn new_mail(
+        &self,
+        kind: MailKind,
+        account: &Account,
+        to: &str,
+        language: Option<&Language>,
+    ) -> NewMail {
         NewMail {
             id: MailId(Uuid::from_bytes(self.random.bytes())),
             kind,
@@ -231,6 +241,7 @@ impl Services {
             epoch: kind.purpose().map(|_| account.epoch),
             to: to.to_owned(),
             on_file: account.email.clone(),
+            language: language.cloned(),
             asked_at: self.clock.now(),
             lock: None,
             urgency: Urgency::Prompt,
@@ -238,12 +249,12 @@ impl Services {
     }
 
     /// The mail that reports a new password to the address on file, if there is one.
-    pub(super) fn report(&self, account: &Account) -> Option<NewMail> {
+    pub(super) fn report(&self, account: &Account, language: Option<&Language>) -> Option<NewMail> {
         let to = account.email.as_deref().filter(|_| self.mail.is_some())?;
         let kind = match account.password {
             None => MailKind::PasswordSet,
             Some(_) => MailKind::PasswordChanged,
         };
-        Some(self.new_mail(kind, account, to))
+        Some(self.new_mail(kind, account, to, language))
     }
 }

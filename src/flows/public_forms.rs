@@ -12,6 +12,7 @@ use super::post::{Requested, request};
 use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::email_address::masked;
+use crate::domain::language::Language;
 use crate::domain::lockout::{AttemptSubject, LockoutPolicy, address_key};
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::MailKind;
@@ -24,6 +25,8 @@ pub struct Stranger {
     pub client: IpAddr,
     /// The tenant that the host of the request names, if it names one.
     pub tenant: Option<String>,
+    /// The language of the form: the mail is written in it.
+    pub language: Option<Language>,
 }
 
 /// What a public form is answered with.
@@ -183,11 +186,12 @@ async fn mail(
     stranger: &Stranger,
     hide: bool,
 ) -> Result<FormOutcome, Outage> {
-    let (at, address, result) = match request(services, account, kind).await? {
-        Requested::Now { at } => (at, account.email.clone().unwrap_or_default(), "queued"),
-        Requested::Already { at, to } => (at, to, "not_again"),
-        Requested::NoAddress | Requested::Off => return Ok(FormOutcome::AskSupport),
-    };
+    let (at, address, result) =
+        match request(services, account, kind, stranger.language.as_ref()).await? {
+            Requested::Now { at } => (at, account.email.clone().unwrap_or_default(), "queued"),
+            Requested::Already { at, to } => (at, to, "not_again"),
+            Requested::NoAddress | Requested::Off => return Ok(FormOutcome::AskSupport),
+        };
     let event = SecurityEvent::of("link_mailed", "page", &account.login);
     services.audit.record(event.from_client(stranger.client).with_result(result));
     let to = if hide { masked(&address) } else { address };

@@ -7,6 +7,7 @@ use super::pbx::Asker;
 use super::set_password::{Choice, Occasion, SetOutcome, enter, save, wanted};
 use super::{Outage, Services};
 use crate::domain::account::Account;
+use crate::domain::language::Language;
 use crate::domain::mail::MailKind;
 use crate::domain::one_time_code::{CodeProblem, IssuedCode, OneTimeCode, Purpose};
 use crate::domain::secret::Secret;
@@ -48,6 +49,8 @@ pub struct LinkForm {
     pub user_agent: String,
     /// Public host name of the request.
     pub host: String,
+    /// The language of the page it came from: mails about it are written in it.
+    pub language: Option<Language>,
     /// The session that this browser has, perhaps somebody else's: it ends.
     pub current: Option<Arc<LiveSession>>,
 }
@@ -63,7 +66,12 @@ pub async fn redeem(services: &Services, form: LinkForm) -> Result<SetOutcome, O
         Purpose::Welcome => Occasion::Welcome,
         Purpose::Reset | Purpose::ConfirmEmail => Occasion::Reset,
     };
-    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let asker = Asker {
+        client: form.client,
+        user_agent: &form.user_agent,
+        host: &form.host,
+        language: form.language.as_ref(),
+    };
     let field = services.pin_field(&account, occasion).await?;
     let wanted = match wanted(services, &account, &form.choice, field) {
         Ok(wanted) => wanted,
@@ -88,6 +96,7 @@ pub async fn confirm_email(
     services: &Services,
     code: &str,
     client: IpAddr,
+    language: Option<&Language>,
 ) -> Result<Result<String, CodeProblem>, Outage> {
     let (account, issued) = match look_at(services, Purpose::ConfirmEmail, code).await? {
         Ok(found) => found,
@@ -100,7 +109,7 @@ pub async fn confirm_email(
     let change = AccountChange::ConfirmedEmail {
         before: account.email.clone(),
         address: address.clone(),
-        report: before.map(|to| services.new_mail(MailKind::EmailChanged, &account, to)),
+        report: before.map(|to| services.new_mail(MailKind::EmailChanged, &account, to, language)),
     };
     if services.accounts.change(account.id, change, Some(issued.epoch)).await?.is_none() {
         return Ok(Err(CodeProblem::Spent));

@@ -1,10 +1,9 @@
 //! The reject phase (R-A4): the PIN is right, but its time is over. A link goes to the address on
 //! file, and the page says so.
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
 
+use super::pbx::Asker;
 use super::post::{Requested, request};
 use super::{Outage, Services};
 use crate::domain::account::Account;
@@ -33,14 +32,15 @@ pub(super) async fn reject(
     services: &Services,
     account: &Account,
     channel: &'static str,
-    client: IpAddr,
+    asker: Asker<'_>,
 ) -> Result<Rejection, Outage> {
-    let (to, at, result) = match request(services, account, MailKind::Rejected).await? {
-        Requested::Now { at } => (account.email.clone(), at, "queued"),
-        Requested::Already { at, to } => (Some(to), at, "not_again"),
-        Requested::NoAddress | Requested::Off => return Ok(Rejection::AskSupport),
-    };
-    let event = SecurityEvent::of("link_mailed", channel, &account.login).from_client(client);
+    let (to, at, result) =
+        match request(services, account, MailKind::Rejected, asker.language).await? {
+            Requested::Now { at } => (account.email.clone(), at, "queued"),
+            Requested::Already { at, to } => (Some(to), at, "not_again"),
+            Requested::NoAddress | Requested::Off => return Ok(Rejection::AskSupport),
+        };
+    let event = SecurityEvent::of("link_mailed", channel, &account.login).from_client(asker.client);
     services.audit.record(event.with_result(result));
     let to = masked(to.as_deref().unwrap_or_default());
     let redirect = services.policies.rules_for(account.login.tenant()).redirect_at_reject;

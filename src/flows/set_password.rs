@@ -15,6 +15,7 @@ use super::write_back::{self, AtHand, Ended, NewPair};
 use super::{Outage, Services};
 use crate::domain::account::Account;
 use crate::domain::email_address::email;
+use crate::domain::language::Language;
 use crate::domain::mail::{MailKind, NewMail};
 use crate::domain::one_time_code::CodeProblem;
 use crate::domain::password_policy::{PasswordContext, PasswordProblem};
@@ -78,6 +79,8 @@ pub struct HeldForm {
     pub user_agent: String,
     /// Public host name of the request.
     pub host: String,
+    /// The language of the page it came from: mails about it are written in it.
+    pub language: Option<Language>,
     /// Value of the device cookie, unopened.
     pub device: Option<String>,
 }
@@ -205,7 +208,12 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
         Some(account) if !account.disabled => account,
         _ => return Ok(SetOutcome::Gone),
     };
-    let asker = Asker { client: form.client, user_agent: &form.user_agent, host: &form.host };
+    let asker = Asker {
+        client: form.client,
+        user_agent: &form.user_agent,
+        host: &form.host,
+        language: form.language.as_ref(),
+    };
     let field = services.pin_field(&account, Occasion::Forced).await?;
     // What needs no proof is checked first: a typing mistake costs the user no attempt.
     let wanted = match wanted(services, &account, &form.choice, field) {
@@ -343,9 +351,9 @@ pub(super) async fn save(
 ) -> Result<Result<SavedChoice, SetOutcome>, Outage> {
     let phc = services.hasher.hash(wanted.password).await?;
     let password = NewPassword { phc, at: services.clock.now(), expected_epoch: account.epoch };
-    let mut mails: Vec<NewMail> = services.report(account).into_iter().collect();
+    let mut mails: Vec<NewMail> = services.report(account, asker.language).into_iter().collect();
     if let Some(address) = &wanted.email {
-        mails.push(services.new_mail(MailKind::ConfirmEmail, account, address));
+        mails.push(services.new_mail(MailKind::ConfirmEmail, account, address, asker.language));
     }
     let stored = stored_pin(services, account)?.filter(|_| !account.pin_refused);
     let new_pin = wanted.pin.filter(|pin| !stored.is_some_and(|stored| stored.same_as(pin)));

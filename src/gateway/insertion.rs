@@ -80,7 +80,7 @@ fn plan(
     insertion: Insertion,
     ctx: &mut Exchange,
 ) -> Option<InjectionPlan> {
-    let notices = pipeline.pages.notices();
+    let notices = pipeline.face(session, ctx).notices();
     match insertion {
         Insertion::Notice { days_left } => {
             Some(pipeline.places.notice(&notices.notice_html(days_left)))

@@ -12,7 +12,7 @@ use super::route::Route;
 use super::{client_kind, cookies, entry, gate, respond};
 use crate::flows::Outage;
 use crate::web::notice::Message;
-use crate::web::{ErrorKind, next_page};
+use crate::web::{Audience, ErrorKind, Face, next_page};
 
 /// Largest body of a request that we answer ourselves, in bytes.
 const OWN_BODY: usize = 64 * 1024;
@@ -61,7 +61,7 @@ impl Pipeline {
         let places = intercept::login::LoginPlaces {
             landing: Landing { home: &self.settings.home, prefix: &self.settings.prefix },
             login_page: self.profile.login_page(),
-            notices: self.pages.notices(),
+            notices: self.face(session, ctx).notices(),
         };
         let answered =
             intercept::login::answer(&self.services, &self.profile, &sender, &post, &places).await;
@@ -212,7 +212,7 @@ impl Pipeline {
         kind: ErrorKind,
     ) -> pingora::Result<bool> {
         let json = !ctx.wants_page();
-        self.write(session, self.pages.error(kind, json)).await?;
+        self.write(session, self.face(session, ctx).error(kind, json)).await?;
         Ok(true)
     }
 
@@ -236,7 +236,15 @@ impl Pipeline {
             wants_page: ctx.wants_page(),
             session: ctx.session().cloned(),
             standing: ctx.admitted.as_ref().map(|admitted| admitted.standing),
+            language: self.face(session, ctx).language().clone(),
         }
+    }
+
+    /// Our pages and notices as whoever sent this request sees them.
+    pub(super) fn face(&self, session: &Session, ctx: &Exchange) -> &Face {
+        let head = session.req_header();
+        let tenant = ctx.session().map(|live| live.record().login.tenant());
+        self.pages.face(Audience::new(entry::host(head), tenant, &head.headers))
     }
 }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::account::Account;
+use crate::domain::language::Language;
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::{Lock, MailId, MailKind};
 use crate::domain::one_time_code::OneTimeCode;
@@ -22,6 +23,8 @@ pub struct Letter<'a> {
     pub logins: &'a [LoginName],
     /// The recipient.
     pub to: &'a str,
+    /// What its reader reads; without it, what the brand speaks.
+    pub language: Option<&'a Language>,
     /// The secret of its link, for kinds with a link.
     pub code: Option<&'a OneTimeCode>,
     /// When the link ends.

@@ -10,8 +10,8 @@ use minijinja::context;
 use minijinja::value::Value;
 
 use super::look::Look;
+use super::minutes;
 use super::notice::Message;
-use super::{PagesSettings, minutes};
 use crate::flows::Outage;
 
 /// Why a request gets no answer of its own. Used by the own pages and by the gateway alike.
@@ -225,7 +225,7 @@ impl Refusal {
             Self::BadEmail => "message.bad_email",
             Self::PasswordNeeded => "security.email_needs_password",
             Self::NoMail => {
-                let support = look.settings().support_contact.as_str();
+                let support = look.brand().support.as_str();
                 let text = look.texts().fill("security.email_off", &[("support", support)]);
                 return vec![Part::of(text)];
             }
@@ -271,12 +271,7 @@ pub struct ErrorPages {
 }
 
 impl ErrorPages {
-    /// Prepares texts and templates.
-    pub fn new(settings: &PagesSettings) -> Self {
-        Self { look: Look::new(settings) }
-    }
-
-    pub(super) fn with_look(look: Look) -> Self {
+    pub(super) fn new(look: Look) -> Self {
         Self { look }
     }
 

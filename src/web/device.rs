@@ -66,7 +66,9 @@ fn system(user_agent: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::overrides::Overrides;
     use super::*;
+    use crate::domain::language::Language;
 
     /// R-C8: people recognise their devices; what is not known is called unknown.
     #[test]
@@ -122,7 +124,9 @@ mod tests {
             ("<script>alert(1)</script>".into(), "Unknown device"),
             ("x".repeat(4000), "Unknown device"),
         ] {
-            assert_eq!(words(&Texts::new("en"), &user_agent), said, "{user_agent}");
+            let english =
+                Texts::new(&Language::parse("en").unwrap(), &Overrides::default());
+            assert_eq!(words(&english, &user_agent), said, "{user_agent}");
         }
     }
 }

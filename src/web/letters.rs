@@ -10,15 +10,20 @@ use jiff::tz::TimeZone;
 use minijinja::value::Value;
 use minijinja::{Environment, context};
 
+use super::accent::Accent;
+use super::brand::{Brand, Brands};
 use super::look::{escape, templates};
+use super::overrides::Overrides;
 use super::texts::Texts;
+use crate::domain::language::Language;
 use crate::domain::mail::MailKind;
 use crate::domain::one_time_code::Purpose;
 use crate::domain::rollout::Schedule;
 use crate::ports::{Composer, Letter, Mail};
 
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("base.html", include_str!("../../templates/mail/base.html")),
+    ("button.html", include_str!("../../templates/mail/button.html")),
     ("link.html", include_str!("../../templates/mail/link.html")),
     ("locked.html", include_str!("../../templates/mail/locked.html")),
     ("locked.txt", include_str!("../../templates/mail/locked.txt")),
@@ -39,21 +44,18 @@ const WIDTH: usize = 72;
 /// A name longer than this is none.
 const LONGEST_NAME: usize = 80;
 
+/// The names of the templates of e-mails.
+pub(super) fn template_names() -> Vec<&'static str> {
+    TEMPLATES.iter().map(|(name, _)| *name).collect()
+}
+
 /// What the configuration says about e-mails.
 #[derive(Debug, Clone)]
 pub struct LetterSettings {
-    /// The address that users know (`server.public_url`), without a slash at the end.
-    pub public_url: String,
+    /// Whose mails they are: name, links, sender, language.
+    pub brands: Brands,
     /// Where our pages live (`pages.prefix`).
     pub prefix: String,
-    /// The product's name (brand).
-    pub product: String,
-    /// Whom users should ask, as part of a sentence.
-    pub support_contact: String,
-    /// Language.
-    pub locale: String,
-    /// The sender: `Name <address>`.
-    pub from: String,
     /// In which times are shown (`rollout.time_zone`) …
     pub time_zone: TimeZone,
     /// … and that of tenants with their own.
@@ -62,84 +64,175 @@ pub struct LetterSettings {
 
 /// Writes the e-mails.
 pub struct Letters {
-    environment: Environment<'static>,
-    texts: Arc<Texts>,
+    languages: Vec<Language>,
+    /// One for each language.
+    pens: Vec<Pen>,
     settings: LetterSettings,
+}
+
+/// Words and templates of one language.
+struct Pen {
+    texts: Arc<Texts>,
+    /// With the operator's own templates, and then as they ship.
+    environments: Vec<Environment<'static>>,
 }
 
 impl Letters {
     /// Prepares texts and templates once.
-    pub fn new(settings: LetterSettings) -> Self {
-        let texts = Arc::new(Texts::new(&settings.locale));
-        let environment = environment(&settings, &texts);
-        Self { environment, texts, settings }
+    pub fn new(settings: LetterSettings, overrides: &Overrides) -> Self {
+        let languages = overrides.languages();
+        let pens = languages.iter().map(|language| Pen::new(language, overrides)).collect();
+        Self { languages, pens, settings }
     }
 
-    fn link(&self, letter: &Letter<'_>) -> Option<String> {
-        let LetterSettings { public_url, prefix, .. } = &self.settings;
-        let page = match letter.kind.purpose() {
+    /// In the language in which the mail was asked for; else in the brand's.
+    fn pen(&self, letter: &Letter<'_>, brand: &Brand) -> &Pen {
+        let asked = letter.language.and_then(|language| language.among(&self.languages));
+        let language = asked.or_else(|| brand.language.among(&self.languages));
+        let place = language.and_then(|wanted| self.languages.iter().position(|l| l == wanted));
+        &self.pens[place.unwrap_or_default()]
+    }
+}
+
+impl Composer for Letters {
+    fn compose(&self, letter: &Letter<'_>) -> Mail {
+        let brand = self.settings.brands.of_tenant(letter.account.login.tenant());
+        let pen = self.pen(letter, brand);
+        Writing { letter, brand, pen, settings: &self.settings }.mail()
+    }
+}
+
+impl Pen {
+    fn new(language: &Language, overrides: &Overrides) -> Self {
+        let texts = Arc::new(Texts::new(language, overrides));
+        let mut environments = vec![environment(&[], language, &texts)];
+        if !overrides.mail().is_empty() {
+            environments.insert(0, environment(overrides.mail(), language, &texts));
+        }
+        Self { texts, environments }
+    }
+
+    /// Fills in a template. One that cannot be rendered is a defect, which a test would show, or
+    /// the operator's own; the link arrives all the same.
+    fn render(&self, template: &str, values: &Value, link: &str) -> String {
+        for environment in &self.environments {
+            match environment.get_template(template).and_then(|t| t.render(values)) {
+                Ok(text) => return text,
+                Err(error) => {
+                    tracing::error!(template, error = format!("{error:#}"), "e-mail not rendered");
+                }
+            }
+        }
+        link.to_owned()
+    }
+}
+
+/// One mail that is being written.
+struct Writing<'a> {
+    letter: &'a Letter<'a>,
+    brand: &'a Brand,
+    pen: &'a Pen,
+    settings: &'a LetterSettings,
+}
+
+impl Writing<'_> {
+    fn mail(&self) -> Mail {
+        let Self { letter, brand, pen, .. } = self;
+        let link = self.link().unwrap_or_default();
+        let values = self.values();
+        let template = match letter.kind {
+            MailKind::PasswordSet | MailKind::PasswordChanged => "report",
+            MailKind::EmailChanged => "note",
+            MailKind::LoginNames => "names",
+            MailKind::Locked => "locked",
+            MailKind::Reminder => "reminder",
+            MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::ConfirmEmail => {
+                "link"
+            }
+        };
+        // Escaped here and only once: some mail programs look for links before they decode.
+        let safe = Value::from_safe_string(escape(&link));
+        let html = context! { link => safe, ..values.clone() };
+        let plain = context! { link => &link, ..values };
+        Mail {
+            id: letter.id,
+            kind: letter.kind,
+            from: brand.mail_from.clone(),
+            to: letter.to.to_owned(),
+            subject: pen.texts.get(&format!("mail.{}.subject", letter.kind.name())).to_owned(),
+            text: pen.render(&format!("{template}.txt"), &plain, &link) + "\n",
+            html: pen.render(&format!("{template}.html"), &html, &link),
+            date: letter.now,
+        }
+    }
+
+    fn link(&self) -> Option<String> {
+        let prefix = &self.settings.prefix;
+        let own = format!("{}{prefix}", self.brand.public_url);
+        let page = match self.letter.kind.purpose() {
             Some(Purpose::Reset) => "reset",
             Some(Purpose::Welcome) => "welcome",
             Some(Purpose::ConfirmEmail) => "confirm-email",
-            None if letter.kind == MailKind::Locked => {
-                return Some(format!("{public_url}{prefix}/forgot-password"));
+            None => {
+                return Some(match self.letter.kind {
+                    MailKind::Locked => format!("{own}/forgot-password"),
+                    MailKind::Reminder => format!("{own}/login?next={prefix}/security"),
+                    _ => format!("{own}/login"),
+                });
             }
-            None if letter.kind == MailKind::Reminder => {
-                return Some(format!("{public_url}{prefix}/login?next={prefix}/security"));
-            }
-            None => return Some(format!("{public_url}{prefix}/login")),
         };
-        Some(format!("{public_url}{prefix}/{page}?code={}", letter.code?.text()))
+        Some(format!("{own}/{page}?code={}", self.letter.code?.text()))
     }
 
-    fn zone(&self, tenant: &str) -> &TimeZone {
+    fn zone(&self) -> &TimeZone {
+        let tenant = self.letter.account.login.tenant();
         self.settings.tenant_time_zones.get(tenant).unwrap_or(&self.settings.time_zone)
     }
 
     /// What changes when for who still signs in with the PIN: a day that begins at midnight is told
     /// without the time.
-    fn changes(&self, letter: &Letter<'_>) -> Vec<String> {
-        let tenant = letter.account.login.tenant();
+    fn changes(&self) -> Vec<String> {
+        let texts = &self.pen.texts;
         let date = |at: Timestamp| {
-            let local = at.to_zoned(self.zone(tenant).clone());
+            let local = at.to_zoned(self.zone().clone());
             match local.time() == jiff::civil::Time::midnight() {
-                true => self.texts.moment("mail.day", &local),
-                false => self.moment(at, tenant),
+                true => texts.moment("mail.day", &local),
+                false => self.moment(at),
             }
         };
         let told = |key: &str, at: Option<Timestamp>| {
-            let at = at.filter(|at| *at > letter.now)?;
-            Some(self.texts.fill(&format!("mail.reminder.{key}"), &[("date", &date(at))]))
+            let at = at.filter(|at| *at > self.letter.now)?;
+            Some(texts.fill(&format!("mail.reminder.{key}"), &[("date", &date(at))]))
         };
-        let Schedule { force, reject, .. } = letter.schedule;
+        let Schedule { force, reject, .. } = self.letter.schedule;
         [told("force", force), told("reject", reject)].into_iter().flatten().collect()
     }
 
     /// A moment with the name of the zone in which it is meant.
-    fn moment(&self, at: Timestamp, tenant: &str) -> String {
-        let zone = self.zone(tenant);
+    fn moment(&self, at: Timestamp) -> String {
+        let (zone, texts) = (self.zone(), &self.pen.texts);
         let local = at.to_zoned(zone.clone());
-        let time = self.texts.moment("mail.time", &local);
+        let time = texts.moment("mail.time", &local);
         let short = local.strftime("%Z").to_string();
         // Some zones have no short name but "-03".
         let name = match short.chars().all(char::is_alphabetic) {
             true => short.as_str(),
             false => zone.iana_name().unwrap_or(&short),
         };
-        self.texts.fill("mail.moment", &[("time", &time), ("zone", name)])
+        texts.fill("mail.moment", &[("time", &time), ("zone", name)])
     }
 
-    fn values(&self, letter: &Letter<'_>) -> Value {
-        let (texts, kind) = (&self.texts, letter.kind.name());
-        let tenant = letter.account.login.tenant();
+    fn values(&self) -> Value {
+        let Self { letter, brand, .. } = self;
+        let (texts, kind) = (&self.pen.texts, letter.kind.name());
         let (until, client) = match letter.lock {
-            Some(lock) => (self.moment(lock.until, tenant), lock.client.to_canonical().to_string()),
+            Some(lock) => (self.moment(lock.until), lock.client.to_canonical().to_string()),
             None => Default::default(),
         };
         let own = |key: &str| {
             let values = [
-                ("asked", self.moment(letter.asked_at, tenant)),
-                ("support", self.settings.support_contact.clone()),
+                ("asked", self.moment(letter.asked_at)),
+                ("support", brand.support.clone()),
                 ("until", until.clone()),
                 ("client", client.clone()),
             ];
@@ -160,7 +253,7 @@ impl Letters {
         };
         let valid = letter.valid_until.map(|until| {
             let life = Duration::try_from(until.duration_since(letter.now)).unwrap_or_default();
-            let values = [("duration", texts.span(life)), ("until", self.moment(until, tenant))];
+            let values = [("duration", texts.span(life)), ("until", self.moment(until))];
             texts.fill("mail.valid", &values.each_ref().map(|(n, v)| (*n, v.as_str())))
         });
         let logins: Vec<String> = match letter.logins {
@@ -168,6 +261,9 @@ impl Letters {
             several => several.iter().map(ToString::to_string).collect(),
         };
         context! {
+            product => brand.name.as_str(),
+            support => brand.support.as_str(),
+            accent => colours(brand),
             subject => own("subject"),
             heading => own("heading"),
             lead => own("lead"),
@@ -178,58 +274,37 @@ impl Letters {
             logins,
             greeting,
             valid,
-            changes => self.changes(letter),
-        }
-    }
-
-    /// Fills in a template. One that cannot be rendered is a defect, which a test would show; the
-    /// link arrives all the same.
-    fn render(&self, template: &str, values: &Value, link: &str) -> String {
-        let rendered = self.environment.get_template(template).and_then(|t| t.render(values));
-        rendered.unwrap_or_else(|error| {
-            tracing::error!(template, error = format!("{error:#}"), "e-mail not rendered");
-            link.to_owned()
-        })
-    }
-}
-
-impl Composer for Letters {
-    fn compose(&self, letter: &Letter<'_>) -> Mail {
-        let link = self.link(letter).unwrap_or_default();
-        let values = self.values(letter);
-        let template = match letter.kind {
-            MailKind::PasswordSet | MailKind::PasswordChanged => "report",
-            MailKind::EmailChanged => "note",
-            MailKind::LoginNames => "names",
-            MailKind::Locked => "locked",
-            MailKind::Reminder => "reminder",
-            MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::ConfirmEmail => {
-                "link"
-            }
-        };
-        // Escaped here and only once: some mail programs look for links before they decode.
-        let safe = Value::from_safe_string(escape(&link));
-        let html = context! { link => safe, ..values.clone() };
-        let plain = context! { link => &link, ..values };
-        Mail {
-            id: letter.id,
-            kind: letter.kind,
-            from: self.settings.from.clone(),
-            to: letter.to.to_owned(),
-            subject: self.texts.get(&format!("mail.{}.subject", letter.kind.name())).to_owned(),
-            text: self.render(&format!("{template}.txt"), &plain, &link) + "\n",
-            html: self.render(&format!("{template}.html"), &html, &link),
-            date: letter.now,
+            changes => self.changes(),
         }
     }
 }
 
-fn environment(settings: &LetterSettings, texts: &Arc<Texts>) -> Environment<'static> {
-    let mut environment = templates(&TEMPLATES, texts);
+/// The colours of what is tinted: buttons and links, on light and on dark ground.
+fn colours(brand: &Brand) -> Value {
+    match &brand.accent {
+        Some(Accent { light, dark }) => context! {
+            light => light.accent.as_str(),
+            on_light => light.on.as_str(),
+            dark => dark.accent.as_str(),
+            on_dark => dark.on.as_str(),
+        },
+        None => context! {
+            light => "#1b5fd1",
+            on_light => "#ffffff",
+            dark => "#8ab4ff",
+            on_dark => "#0b1b38",
+        },
+    }
+}
+
+fn environment(
+    own: &[(String, String)],
+    language: &Language,
+    texts: &Arc<Texts>,
+) -> Environment<'static> {
+    let mut environment = templates(&TEMPLATES, own, texts);
     environment.add_filter("wrap", |text: &str| wrap(text));
-    environment.add_global("product", settings.product.clone());
-    environment.add_global("support", settings.support_contact.clone());
-    environment.add_global("language", texts.get("language.code").to_owned());
+    environment.add_global("language", language.tag());
     environment
 }
 

@@ -1,5 +1,6 @@
 use uuid::Uuid;
 
+use super::super::brand::testing::brand;
 use super::*;
 use crate::domain::account::{Account, AccountId, Role, StoredPassword};
 use crate::domain::login_name::LoginName;
@@ -11,20 +12,24 @@ const NOW: &str = "2018-12-03T14:12:00Z";
 /// 32 bytes of 7, as in a link.
 const CODE: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
 
-fn letters() -> Letters {
-    Letters::new(LetterSettings {
-        public_url: "https://portal.example.com".into(),
+fn settings() -> LetterSettings {
+    let general = Brand {
+        support: "the help desk, 555-0100".into(),
+        ..brand("Acme Voice", "https://portal.example.com")
+    };
+    LetterSettings {
+        brands: Brands::new(general, Vec::new()),
         prefix: "/account".into(),
-        product: "Acme Voice".into(),
-        support_contact: "the help desk, 555-0100".into(),
-        locale: "en".into(),
-        from: "Acme Voice <no-reply@acme.example>".into(),
         time_zone: TimeZone::get("America/New_York").unwrap(),
         tenant_time_zones: HashMap::from([(
             "wickedsprockets".to_owned(),
             TimeZone::get("America/Sao_Paulo").unwrap(),
         )]),
-    })
+    }
+}
+
+fn letters() -> Letters {
+    Letters::new(settings(), &Overrides::default())
 }
 
 fn account(login: &str, name: &str) -> Account {
@@ -64,6 +69,7 @@ fn compose_for(account: &Account, kind: MailKind, hours: i64) -> Mail {
         account,
         logins: &[],
         to: "jane@corp.example",
+        language: None,
         code: kind.purpose().map(|_| &code),
         valid_until: kind.purpose().map(|_| now + jiff::SignedDuration::from_hours(hours)),
         asked_at: now - jiff::SignedDuration::from_mins(2),
@@ -207,6 +213,7 @@ fn login_names() {
         account: &account,
         logins: &logins,
         to: "jane@corp.example",
+        language: None,
         code: None,
         valid_until: None,
         asked_at: now - jiff::SignedDuration::from_mins(2),
@@ -331,6 +338,7 @@ fn reminder() {
             account: &account,
             logins: &[],
             to: "jane@corp.example",
+            language: None,
             code: None,
             valid_until: None,
             asked_at: NOW.parse().unwrap(),

@@ -6,8 +6,11 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Environment, Error, UndefinedBehavior};
 
+use super::brand::Brand;
+use super::overrides::Overrides;
 use super::texts::Texts;
 use super::{PagesSettings, assets};
+use crate::domain::language::Language;
 
 const TEMPLATES: [(&str, &str); 14] = [
     ("base.html", include_str!("../../templates/pages/base.html")),
@@ -26,41 +29,95 @@ const TEMPLATES: [(&str, &str); 14] = [
     ("icons.html", include_str!("../../templates/pages/icons.html")),
 ];
 
-/// Templates, texts and addresses of one configuration.
+/// The names of the templates of pages.
+pub(super) fn template_names() -> Vec<&'static str> {
+    TEMPLATES.iter().map(|(name, _)| *name).collect()
+}
+
+/// What all pages in one language are made with, whatever the brand.
+pub(super) struct Words {
+    language: Language,
+    texts: Arc<Texts>,
+    /// With the operator's own templates.
+    drawn: Environment<'static>,
+    /// As they ship, where there are others.
+    shipped: Option<Environment<'static>>,
+}
+
+impl Words {
+    pub fn new(language: Language, overrides: &Overrides) -> Self {
+        let texts = Arc::new(Texts::new(&language, overrides));
+        let shipped = templates(&TEMPLATES, &[], &texts);
+        let (drawn, shipped) = match overrides.pages() {
+            [] => (shipped, None),
+            own => (templates(&TEMPLATES, own, &texts), Some(shipped)),
+        };
+        Self { language, texts, drawn, shipped }
+    }
+}
+
+/// Templates, texts and addresses for readers of one brand and one language.
 #[derive(Clone)]
 pub(super) struct Look {
-    environment: Arc<Environment<'static>>,
+    drawn: Arc<Environment<'static>>,
+    shipped: Option<Arc<Environment<'static>>>,
     texts: Arc<Texts>,
+    language: Language,
+    brand: Arc<Brand>,
     settings: Arc<PagesSettings>,
-    hash: Arc<str>,
     assets: Arc<str>,
 }
 
 impl Look {
-    pub fn new(settings: &PagesSettings) -> Self {
-        let texts = Arc::new(Texts::new(&settings.default_locale));
-        let hash: Arc<str> = assets::fingerprint().into();
+    pub fn new(settings: &Arc<PagesSettings>, brand: &Arc<Brand>, words: &Words) -> Self {
+        let hash = assets::fingerprint(brand);
         let assets: Arc<str> = format!("{}/static/{hash}", settings.prefix).into();
-        let environment = Arc::new(environment(settings, &texts, &assets));
-        Self { environment, texts, settings: Arc::new(settings.clone()), hash, assets }
+        // Templates are shared, whatever the number of brands.
+        let dressed = |environment: &Environment<'static>| {
+            let mut environment = environment.clone();
+            add_globals(&mut environment, settings, brand, words, &assets);
+            Arc::new(environment)
+        };
+        Self {
+            drawn: dressed(&words.drawn),
+            shipped: words.shipped.as_ref().map(dressed),
+            texts: Arc::clone(&words.texts),
+            language: words.language.clone(),
+            brand: Arc::clone(brand),
+            settings: Arc::clone(settings),
+            assets,
+        }
     }
 
     /// Fills in a template. One that cannot be rendered is a defect: logged, and answered as an
-    /// internal error by the caller.
+    /// internal error by the caller. Where it is the operator's own, the one that ships is shown.
     pub fn render(&self, template: &str, context: Value) -> Option<String> {
-        let rendered =
-            self.environment.get_template(template).and_then(|template| template.render(context));
-        match rendered {
-            Ok(html) => Some(html),
-            Err(error) => {
-                tracing::error!(template, error = format!("{error:#}"), "page not rendered");
-                None
+        let environments = std::iter::once(&self.drawn).chain(&self.shipped);
+        for environment in environments {
+            let rendered =
+                environment.get_template(template).and_then(|template| template.render(&context));
+            match rendered {
+                Ok(html) => return Some(html),
+                Err(error) => {
+                    tracing::error!(template, error = format!("{error:#}"), "page not rendered");
+                }
             }
         }
+        None
     }
 
     pub fn texts(&self) -> &Texts {
         &self.texts
+    }
+
+    /// The language of the texts.
+    pub fn language(&self) -> &Language {
+        &self.language
+    }
+
+    /// Whose pages these are.
+    pub fn brand(&self) -> &Brand {
+        &self.brand
     }
 
     pub fn settings(&self) -> &PagesSettings {
@@ -75,11 +132,6 @@ impl Look {
     /// The path under which the present style sheets and scripts lie.
     pub fn assets(&self) -> &str {
         &self.assets
-    }
-
-    /// The hash in that path.
-    pub fn assets_hash(&self) -> &str {
-        &self.hash
     }
 }
 
@@ -111,9 +163,11 @@ pub(super) fn ascii(html: &str) -> String {
     plain
 }
 
-/// The templates of pages or e-mails, with `t` for the words of one language.
+/// The templates of pages or e-mails, with `t` for the words of one language. An operator's `own`
+/// go before those that ship.
 pub(super) fn templates(
     sources: &'static [(&'static str, &'static str)],
+    own: &[(String, String)],
     texts: &Arc<Texts>,
 ) -> Environment<'static> {
     let mut environment = Environment::new();
@@ -127,24 +181,37 @@ pub(super) fn templates(
             tracing::error!(name, error = format!("{error:#}"), "template not usable");
         }
     }
+    for (name, source) in own {
+        if let Err(error) = environment.add_template_owned(name.clone(), source.clone()) {
+            // It could be read when the configuration was checked.
+            tracing::error!(name, error = format!("{error:#}"), "own template not usable");
+        }
+    }
     let of_keys = Arc::clone(texts);
     environment.add_function("t", move |key: &str, values: Kwargs| text(&of_keys, key, &values));
     environment
 }
 
-fn environment(settings: &PagesSettings, texts: &Arc<Texts>, assets: &str) -> Environment<'static> {
-    let mut environment = templates(&TEMPLATES, texts);
+fn add_globals(
+    environment: &mut Environment<'static>,
+    settings: &PagesSettings,
+    brand: &Brand,
+    words: &Words,
+    assets: &str,
+) {
     // Paths come from the checked configuration; escaped here, they need no escaping again.
     let path = |path: &str| Value::from_safe_string(escape(path));
     environment.add_global("prefix", path(&settings.prefix));
     environment.add_global("assets", path(assets));
     environment.add_global("home", path(&settings.home));
-    environment.add_global("product", settings.product.clone());
-    environment.add_global("support", settings.support_contact.clone());
+    environment.add_global("product", brand.name.clone());
+    environment.add_global("support", brand.support.clone());
     environment.add_global("affected", settings.affected.clone());
     environment.add_global("sends_mail", settings.sends_mail);
-    environment.add_global("language", texts.get("language.code").to_owned());
-    environment
+    environment.add_global("language", words.language.tag());
+    environment.add_global("tinted", brand.accent.is_some());
+    let logo = brand.logo.as_ref().map(|logo| path(&format!("{assets}/logo.{}", logo.ending)));
+    environment.add_global("logo", logo);
 }
 
 /// `t("key", name=value, …)` in templates; with `count=n`, in the form that belongs to n.

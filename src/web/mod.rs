@@ -3,9 +3,11 @@
 //! `pages.prefix`; it speaks `http` types only and knows nothing of the proxy around it. The
 //! administration API ([`admin`]) is a router of its own.
 
+mod accent;
 pub mod admin;
 mod answers;
 mod assets;
+mod brand;
 pub mod cookies;
 mod csrf;
 mod device;
@@ -15,6 +17,7 @@ pub mod letters;
 mod look;
 pub mod next_page;
 pub mod notice;
+mod overrides;
 mod own_pages;
 mod pages;
 #[cfg(test)]
@@ -32,27 +35,21 @@ use jiff::tz::TimeZone;
 use crate::domain::login_name::LoginName;
 use crate::domain::session::{LiveSession, Standing};
 
+pub use accent::Accent;
 pub use answers::{ErrorKind, ErrorPages};
-pub use own_pages::OwnPages;
-pub use pages::pages;
+pub use brand::{Brand, Brands, Logo};
+pub use overrides::Overrides;
+pub use own_pages::{Audience, Face, OwnPages};
 
 /// What the configuration says about the pages.
 #[derive(Debug, Clone)]
 pub struct PagesSettings {
     /// Where the pages live (`pages.prefix`): begins with a slash, ends without one.
     pub prefix: String,
-    /// The address that users know (`server.public_url`), without a slash at the end.
-    pub public_url: String,
     /// The portal's home (`session.home` or the profile's), a path.
     pub home: String,
     /// The portal's own login page (profile), a path: where people land who signed out.
     pub login_page: String,
-    /// The product's name on every page (brand).
-    pub product: String,
-    /// Whom users should ask (`support.contact`), as part of a sentence.
-    pub support_contact: String,
-    /// Language of the pages (`pages.default_locale`).
-    pub default_locale: String,
     /// In which dates are shown (`rollout.time_zone`).
     pub time_zone: TimeZone,
     /// The same of tenants with their own.

@@ -10,8 +10,8 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::look::{Look, ascii, escape};
+use super::minutes;
 use super::texts::interpolate;
-use super::{PagesSettings, minutes};
 use crate::flows::Services;
 use crate::flows::rejection::Rejection;
 use crate::flows::set_password::PinFate;
@@ -142,15 +142,14 @@ impl Message {
     }
 }
 
-/// Makes the elements, in the words and with the links of one configuration.
+/// Makes the elements, in the words of one language and one brand.
 pub struct Notices {
     look: Look,
 }
 
 impl Notices {
-    /// Reads texts and addresses once.
-    pub fn new(settings: &PagesSettings) -> Self {
-        Self { look: Look::new(settings) }
+    pub(super) fn new(look: Look) -> Self {
+        Self { look }
     }
 
     /// The notice of the warn phase: `id="passgate-notice"`, `role="status"`. `days_left` until
@@ -257,7 +256,7 @@ impl Look {
     /// The words of a message, as plain text.
     pub(super) fn message_text(&self, message: &Message) -> String {
         let texts = self.texts();
-        let support = self.settings().support_contact.as_str();
+        let support = self.brand().support.as_str();
         let key = match message {
             Message::Refused => "message.refused",
             Message::Locked { wait } => {

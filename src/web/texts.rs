@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use jiff::Zoned;
 
-/// The languages that ship. The first one fills the gaps of the others. `pages.default_locale`
-/// knows the same ones (`src/config/pages.rs`).
+use super::overrides::Overrides;
+use crate::domain::language::Language;
+
+/// The languages that ship. The first one fills the gaps of the others.
 const LOCALES: [(&str, &str); 2] =
     [("en", include_str!("../../locales/en.toml")), ("es", include_str!("../../locales/es.toml"))];
 
@@ -17,16 +19,30 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// The texts of `locale` (`es`, `es-MX`); English where there is none.
-    pub fn new(locale: &str) -> Self {
-        let language = locale.split(['-', '_']).next().unwrap_or_default().to_lowercase();
+    /// The texts of `language`, with English where there is none. What an operator wrote goes
+    /// before what ships.
+    pub fn new(language: &Language, overrides: &Overrides) -> Self {
         let mut entries = HashMap::new();
-        for (index, (code, toml)) in LOCALES.iter().enumerate() {
-            if index == 0 || *code == language {
-                entries.extend(parse(toml));
+        for tag in [LOCALES[0].0, language.tag()] {
+            let shipped = LOCALES.iter().find(|(code, _)| *code == tag);
+            if let Some((_, toml)) = shipped {
+                // The files are part of the binary, and a test reads each.
+                entries.extend(parse(toml).unwrap_or_default());
             }
+            entries.extend(overrides.texts_of(tag));
         }
+        entries.insert("language.code".into(), language.tag().into());
         Self { entries }
+    }
+
+    /// The languages that ship.
+    pub fn shipped() -> impl Iterator<Item = Language> {
+        LOCALES.iter().filter_map(|(code, _)| Language::parse(code))
+    }
+
+    /// The keys and English texts that ship.
+    pub fn english() -> HashMap<String, String> {
+        parse(LOCALES[0].1).unwrap_or_default()
     }
 
     /// The text of `key`. A key without a text shows itself: ugly, but never a blank page.
@@ -90,14 +106,17 @@ pub(super) fn interpolate(text: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
-fn parse(toml: &str) -> HashMap<String, String> {
+/// The names of the values that a text wants filled in.
+pub(super) fn names_in(text: &str) -> Vec<&str> {
+    let parts = text.split('{').skip(1);
+    parts.filter_map(|part| part.split_once('}')).map(|(name, _)| name).collect()
+}
+
+/// The texts of one file, by key.
+pub(super) fn parse(toml: &str) -> Result<HashMap<String, String>, toml::de::Error> {
     let mut entries = HashMap::new();
-    match toml.parse::<toml::Table>() {
-        Ok(table) => flatten("", &table, &mut entries),
-        // The files are part of the binary and read by a test; a broken one costs its texts only.
-        Err(error) => tracing::error!(%error, "a locale cannot be read"),
-    }
-    entries
+    flatten("", &toml.parse::<toml::Table>()?, &mut entries);
+    Ok(entries)
 }
 
 fn flatten(prefix: &str, table: &toml::Table, entries: &mut HashMap<String, String>) {

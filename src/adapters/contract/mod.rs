@@ -30,6 +30,7 @@ use super::sqlite::{
 };
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::jar::Jar;
+use crate::domain::language::Language;
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::{Lock, MailId, MailKind, NewMail, Urgency};
 use crate::domain::session::{ObtainedWith, Progress, SessionRecord, SessionToken};
@@ -147,6 +148,7 @@ impl World {
             epoch: kind.purpose().map(|_| account.epoch),
             to: "ada@example.com".into(),
             on_file: account.email.clone(),
+            language: Language::parse("es"),
             asked_at: self.now(),
             lock: (kind == MailKind::Locked).then(|| Lock {
                 until: self.now() + Duration::from_secs(900),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::account_rows::account_id;
 use super::{Database, from_micros, to_micros, unavailable, unreadable};
+use crate::domain::language::Language;
 use crate::domain::mail::{
     LONGEST_WAIT, Lock, MailId, MailKind, MailLimit, MailState, NewMail, Portion, StoredMail,
     Urgency,
@@ -25,8 +26,8 @@ pub struct SqliteOutbox {
 /// The columns that [`mail`] reads.
 macro_rules! mail_columns {
     () => {
-        "id, kind, account, epoch, recipient, on_file, asked_at, state, attempts, last_error, \
-         next_attempt_at, ended_at, locked_until, client, urgency"
+        "id, kind, account, epoch, recipient, on_file, language, asked_at, state, attempts, \
+         last_error, next_attempt_at, ended_at, locked_until, client, urgency"
     };
 }
 
@@ -328,8 +329,8 @@ pub(super) async fn insert(
     let epoch = mail.epoch.map(i64::try_from).transpose().map_err(|_| unreadable("an epoch"))?;
     sqlx::query(
         "INSERT INTO outbox (id, kind, account, epoch, recipient, asked_at, state, next_attempt_at,
-                             on_file, locked_until, client, urgency)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6, ?7, ?8, ?9, ?10)",
+                             on_file, locked_until, client, urgency, language)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'queued', ?6, ?7, ?8, ?9, ?10, ?11)",
     )
     .bind(mail.id.0.as_bytes().as_slice())
     .bind(mail.kind.name())
@@ -341,6 +342,7 @@ pub(super) async fn insert(
     .bind(mail.lock.map(|lock| to_micros(lock.until)))
     .bind(mail.lock.map(|lock| lock.client.to_string()))
     .bind(urgency_number(mail.urgency))
+    .bind(mail.language.as_ref().map(Language::tag))
     .execute(connection)
     .await
     .map_err(unavailable)?;
@@ -401,6 +403,7 @@ fn mail(row: &SqliteRow) -> Result<StoredMail, Unavailable> {
     };
     let always = |column: &str| time(column)?.ok_or_else(|| unreadable("a time"));
     let id: &[u8] = row.try_get("id").map_err(unavailable)?;
+    let language: Option<String> = row.try_get("language").map_err(unavailable)?;
     let epoch: Option<i64> = row.try_get("epoch").map_err(unavailable)?;
     let client: Option<&str> = row.try_get("client").map_err(unavailable)?;
     let client = client.map(str::parse).transpose().map_err(|_| unreadable("a client address"))?;
@@ -412,6 +415,7 @@ fn mail(row: &SqliteRow) -> Result<StoredMail, Unavailable> {
             epoch: epoch.map(u64::try_from).transpose().map_err(|_| unreadable("an epoch"))?,
             to: row.try_get("recipient").map_err(unavailable)?,
             on_file: row.try_get("on_file").map_err(unavailable)?,
+            language: language.as_deref().and_then(Language::parse),
             asked_at: always("asked_at")?,
             lock: match (time("locked_until")?, client) {
                 (Some(until), Some(client)) => Some(Lock { until, client }),

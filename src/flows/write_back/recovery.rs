@@ -55,7 +55,7 @@ async fn recover_one(
     let new = services.open_pin(id, &entry.new)?;
     let old = entry.old.as_ref().map(|old| services.open_pin(id, old)).transpose()?;
     let host = services.policies.public_host.clone();
-    let asker = Asker { client: NOBODY, user_agent: "Passgate", host: &host };
+    let asker = Asker { client: NOBODY, user_agent: "Passgate", host: &host, language: None };
 
     let mut has = match pbx_answers {
         true => which(services, &account, &new, old.as_ref(), asker).await,
@@ -100,11 +100,11 @@ async fn finish(
         (Stage::Writing, Has::New) => {
             change.pin = Some(sealed_pin(services, account.id, new));
             change.password = entry.phc.map(password);
-            change.mails.extend(services.report(account));
+            change.mails.extend(services.report(account, None));
         }
         (Stage::Writing, Has::Unknown) => {
             change.password = entry.phc.map(password);
-            change.mails.extend(services.report(account));
+            change.mails.extend(services.report(account, None));
             change.journal = JournalStep::Pend { holder, next_attempt_at };
         }
         (Stage::Pending, Has::New) => {

@@ -107,6 +107,7 @@ fn attempt(
         client: sender.client,
         user_agent: sender.user_agent.clone(),
         host: sender.host.clone(),
+        language: Some(sender.language.clone()),
         device: cookie(post.headers, cookies::DEVICE).map(str::to_owned),
         current: sender.session.clone(),
     })

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
+use crate::domain::language::Language;
 use crate::domain::session::{LiveSession, Standing};
 use crate::flows::{Opened, Services};
 use crate::web::flash::{self, Flash};
@@ -27,6 +28,8 @@ pub(super) struct Sender {
     pub(super) wants_page: bool,
     pub(super) session: Option<Arc<LiveSession>>,
     pub(super) standing: Option<Standing>,
+    /// In which it is spoken to.
+    pub(super) language: Language,
 }
 
 /// An empty 303 to a path of this origin, with cookies.

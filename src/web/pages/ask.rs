@@ -146,6 +146,7 @@ impl Asked {
         let stranger = Stranger {
             client: visitor.client,
             tenant: (pages.login_names.tenant_of)(&visitor.host),
+            language: Some(pages.look.language().clone()),
         };
         let login = (pages.login_names.read)(&typed.login, &visitor.host);
         let (services, what) = (Arc::clone(&pages.services), typed.clone());
@@ -174,8 +175,7 @@ impl Asked {
 
     /// What is said when all is done that a form can do.
     fn said(self, pages: &Pages, visit: &Visit, outcome: &FormOutcome) -> Response {
-        let (texts, settings) = (pages.look.texts(), pages.look.settings());
-        let support = settings.support_contact.as_str();
+        let (texts, support) = (pages.look.texts(), pages.look.brand().support.as_str());
         let (good, title, text) = match outcome {
             FormOutcome::Mailed { to, at, kind, tenant } => {
                 let links = &pages.services.policies.links;
@@ -204,8 +204,8 @@ impl Asked {
 
     /// Without e-mail there is nothing that these pages could do.
     fn off(self, pages: &Pages, visit: &Visit) -> Response {
-        let (texts, settings) = (pages.look.texts(), pages.look.settings());
-        let text = texts.fill("ask.off", &[("support", &settings.support_contact)]);
+        let (texts, support) = (pages.look.texts(), pages.look.brand().support.as_str());
+        let text = texts.fill("ask.off", &[("support", support)]);
         told(pages, visit, StatusCode::NOT_FOUND, &format!("{}.title", self.key()), text)
     }
 

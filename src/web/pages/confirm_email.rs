@@ -47,7 +47,10 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
         return visit.error(&pages, ErrorKind::Internal);
     };
     let services = Arc::clone(&pages.services);
-    let confirmed = carried_out(async move { confirm_email(&services, &code, client).await }).await;
+    let language = pages.look.language().clone();
+    let confirmed =
+        carried_out(async move { confirm_email(&services, &code, client, Some(&language)).await })
+            .await;
     match confirmed {
         Ok(Ok(address)) => done(&pages, &visit, &link.0, address),
         Ok(Err(problem)) => broken(&pages, &visit, Purpose::ConfirmEmail, problem),

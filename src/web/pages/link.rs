@@ -140,6 +140,7 @@ async fn submit(pages: &Arc<Pages>, visit: &Visit, kind: Kind, form: &Form) -> R
         client: visitor.client,
         user_agent: visitor.user_agent,
         host: visitor.host,
+        language: Some(pages.look.language().clone()),
         current: visitor.session,
     };
     let services = Arc::clone(&pages.services);
@@ -168,7 +169,7 @@ fn mailbox(pages: &Pages, visit: &Visit) -> Response {
         Some(left) => (pages.look.message_text(&left.message), "reset.mailbox_told"),
         None => (texts.get("reset.mailbox_text").to_owned(), "reset.mailbox_hint"),
     };
-    let support = &pages.look.settings().support_contact;
+    let support = &pages.look.brand().support;
     let hint = texts.fill(hint, &[("support", support)]);
     let reply = NextStep {
         status: StatusCode::OK,

@@ -91,6 +91,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
         client: visitor.client,
         user_agent: visitor.user_agent,
         host: visitor.host,
+        language: Some(pages.look.language().clone()),
         device: visitor.device,
         current: visitor.session,
     };

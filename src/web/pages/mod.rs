@@ -27,9 +27,10 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::LoginNames;
 use super::answers::{ErrorKind, ErrorPages, protect};
+use super::assets::Assets;
 use super::look::Look;
-use super::{LoginNames, PagesSettings, assets};
 use crate::domain::session::Standing;
 use crate::flows::{Outage, Services};
 use visit::Visit;
@@ -40,15 +41,15 @@ pub(super) struct Pages {
     pub look: Look,
     pub errors: ErrorPages,
     pub login_names: LoginNames,
+    /// The files of all brands: a page may have been drawn for another one than is asked now.
+    pub assets: Arc<Assets>,
 }
 
-/// The router of all own pages under `settings.prefix`. Requests carry a [`super::Visitor`] in
-/// their extensions; forms without one are answered as an internal error.
-pub fn pages(services: Arc<Services>, settings: PagesSettings, login_names: LoginNames) -> Router {
-    let look = Look::new(&settings);
-    let errors = ErrorPages::with_look(look.clone());
-    let pages = Arc::new(Pages { services, look, errors, login_names });
-    let at = |name: &str| format!("{}/{name}", settings.prefix);
+/// The router of all own pages in one look. Requests carry a [`super::Visitor`] in their
+/// extensions; forms without one are answered as an internal error.
+pub(super) fn router(pages: Pages) -> Router {
+    let prefix = pages.look.settings().prefix.clone();
+    let at = |name: &str| format!("{prefix}/{name}");
     Router::new()
         .route(&at("login"), get(login::show).post(login::submit))
         .route(&at("security"), get(security::show).post(security::submit))
@@ -69,12 +70,12 @@ pub fn pages(services: Arc<Services>, settings: PagesSettings, login_names: Logi
         .route(&at("sign-out"), get(sign_out::show).post(sign_out::submit))
         .route(&at("help"), get(help::show))
         .route(&at("static/{hash}/{name}"), get(asset))
-        .route(&settings.prefix, get(to_security))
+        .route(&prefix, get(to_security))
         .route(&at(""), get(to_security))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(map_response(protected))
-        .with_state(pages)
+        .with_state(Arc::new(pages))
 }
 
 /// The bare prefix leads to the page that most people look for.
@@ -88,7 +89,7 @@ async fn asset(
     headers: HeaderMap,
     visit: Visit,
 ) -> Response {
-    match assets::serve(pages.look.assets_hash(), &hash, &name, &headers) {
+    match pages.assets.serve(&hash, &name, &headers) {
         Some(response) => answer(response),
         None => visit.error(&pages, ErrorKind::NotFound),
     }

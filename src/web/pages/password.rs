@@ -81,6 +81,7 @@ pub(super) async fn change(
         client: visitor.client,
         user_agent: visitor.user_agent,
         host: visitor.host,
+        language: Some(pages.look.language().clone()),
         device: visitor.device,
     };
     if filled_in.current.is_empty() || filled_in.new.is_empty() || filled_in.confirm.is_empty() {

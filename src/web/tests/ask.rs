@@ -485,7 +485,7 @@ async fn a_long_limit_outlives_the_sweep() {
     let mut services = (*world.services).clone();
     let hour = Duration::from_secs(3600);
     services.policies.public_forms_per_address = Some(FormLimit { most: 1, per: hour });
-    let stranger = Stranger { client: [203, 0, 113, 7].into(), tenant: None };
+    let stranger = Stranger { client: [203, 0, 113, 7].into(), tenant: None, language: None };
     let first = forgot_password(&services, None, &stranger).await.unwrap();
     assert_eq!(first, FormOutcome::AskSupport);
     world.pass_minutes(40);

@@ -8,9 +8,8 @@ use axum::body::Body;
 use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use regex::Regex;
-use tower::ServiceExt;
 
-use super::{World, settings};
+use super::{World, look};
 use crate::domain::session::{LiveSession, Standing};
 use crate::web::notice::Notices;
 use crate::web::{Visitor, cookies, flash, next_page};
@@ -88,7 +87,7 @@ impl<'w> Browser<'w> {
         let Some(value) = self.cookies.remove(cookies::FLASH) else { return String::new() };
         let services = &self.world.services;
         let left = flash::parse(services.vault.as_ref(), &value, services.clock.now()).unwrap();
-        Notices::new(&settings()).message_text(&left.message)
+        Notices::new(look()).message_text(&left.message)
     }
 
     /// Remembers a page, as the gateway does that was asked for it.
@@ -132,10 +131,9 @@ impl<'w> Browser<'w> {
             device: self.cookies.get(cookies::DEVICE).cloned(),
             wants_json: self.script,
         };
-        let request = request.extension(visitor).body(body).unwrap();
-        let response = self.world.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let body = axum::body::to_bytes(body, 1 << 24).await.unwrap();
+        let request = request.body(body).unwrap();
+        let (parts, body) = self.world.pages.answer(request, visitor).await.into_parts();
         let text = String::from_utf8(body.to_vec()).unwrap();
         let page = Page { status: parts.status, headers: parts.headers, text };
         self.keep_cookies(&page);

@@ -167,7 +167,7 @@ impl World {
     /// The code of a link of this kind that was mailed to Alice's address on file.
     pub async fn mailed(&self, kind: MailKind) -> String {
         let account = self.alice().await;
-        post::request(&self.services, &account, kind).await.unwrap();
+        post::request(&self.services, &account, kind, None).await.unwrap();
         self.link().await
     }
 }

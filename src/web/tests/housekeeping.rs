@@ -53,6 +53,7 @@ async fn mails_are_forgotten_a_month_after_their_end() {
         epoch: None,
         to: "a@b.example".into(),
         on_file: None,
+        language: None,
         asked_at: services.clock.now(),
         lock: None,
         urgency: Urgency::Prompt,
@@ -87,10 +88,10 @@ async fn a_mail_that_cannot_be_written_holds_up_no_other() {
     let Created::New(zoe) = world.services.accounts.create(id, new, now).await.unwrap() else {
         panic!("she was there before");
     };
-    post::request(&world.services, &zoe, MailKind::Reset).await.unwrap();
+    post::request(&world.services, &zoe, MailKind::Reset, None).await.unwrap();
     world.pass_minutes(1);
     let alice = world.alice().await;
-    post::request(&world.services, &alice, MailKind::Reset).await.unwrap();
+    post::request(&world.services, &alice, MailKind::Reset, None).await.unwrap();
     world.database.run("UPDATE accounts SET tenant = 'un readable' WHERE extension = '1999'").await;
     let arrived = world.mails().await;
     assert_eq!(

@@ -29,6 +29,7 @@ impl World {
             client: CLIENT.into(),
             user_agent: "Test/1.0".into(),
             host: "portal.example.com".into(),
+            language: None,
             device: None,
             current: None,
         }

@@ -25,13 +25,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
+use super::brand::testing::brand;
 use super::letters::{LetterSettings, Letters};
-use super::{LoginNames, PagesSettings, pages};
+use super::look::{Look, Words};
+use super::{Brands, LoginNames, Overrides, OwnPages, PagesSettings};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
 use crate::adapters::clock::MovableClock;
@@ -43,6 +44,7 @@ use crate::adapters::sqlite::{
     SqliteSessions,
 };
 use crate::demo::portal::{LegacyPortal, Options};
+use crate::domain::language::Language;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::password_policy::PasswordPolicy;
 use crate::domain::rollout::{Rollout, Schedule};
@@ -104,7 +106,7 @@ struct World {
     clock: Arc<MovableClock>,
     database: Database,
     services: Arc<Services>,
-    router: Router,
+    pages: OwnPages,
     _place: tempfile::TempDir,
 }
 
@@ -134,8 +136,10 @@ impl World {
         let portal = Arc::new(LegacyPortal::start(listener, Options::default()).await);
         let desk = Arc::new(Desk::new(Arc::clone(&portal), setup.writes_pins));
         let mailbox = Arc::new(Mailbox::default());
-        let office =
-            MailOffice { composer: Arc::new(Letters::new(letters())), transport: mailbox.clone() };
+        let office = MailOffice {
+            composer: Arc::new(Letters::new(letters(), &Overrides::default())),
+            transport: mailbox.clone(),
+        };
         // Here the host may name the tenant, as the profile's comment shows.
         let text = Profile::builtin("netsapiens").unwrap();
         let text = text.replace("\n# tenant_from_host", "\ntenant_from_host");
@@ -196,8 +200,8 @@ impl World {
             tenant_of: Arc::new(move |host: &str| hosts.tenant_of_host(host)),
         };
         let settings = PagesSettings { sends_mail: setup.mail, ..settings() };
-        let router = pages(Arc::clone(&services), settings, names);
-        Self { portal, desk, mailbox, clock, database, services, router, _place: place }
+        let pages = OwnPages::new(&services, settings, brands(), &Overrides::default(), &names);
+        Self { portal, desk, mailbox, clock, database, services, pages, _place: place }
     }
 
     fn pass(&self, days: i64) {
@@ -239,29 +243,25 @@ impl World {
 }
 
 fn letters() -> LetterSettings {
-    let PagesSettings { prefix, public_url, product, support_contact, .. } = settings();
-    let PagesSettings { default_locale, time_zone, tenant_time_zones, .. } = settings();
-    LetterSettings {
-        public_url,
-        prefix,
-        product,
-        support_contact,
-        locale: default_locale,
-        from: "Acme <no-reply@example.com>".into(),
-        time_zone,
-        tenant_time_zones,
-    }
+    let PagesSettings { prefix, time_zone, tenant_time_zones, .. } = settings();
+    LetterSettings { brands: brands(), prefix, time_zone, tenant_time_zones }
+}
+
+fn brands() -> Brands {
+    Brands::new(brand("Acme <Voice>", "https://portal.example.com"), Vec::new())
+}
+
+/// Our pages in English, for what needs no world.
+fn look() -> Look {
+    let words = Words::new(Language::parse("en").unwrap(), &Overrides::default());
+    Look::new(&Arc::new(settings()), brands().at(0), &words)
 }
 
 fn settings() -> PagesSettings {
     PagesSettings {
         prefix: "/account".into(),
-        public_url: "https://portal.example.com".into(),
         home: "/portal/home".into(),
         login_page: "/portal/login".into(),
-        product: "Acme <Voice>".into(),
-        support_contact: "the Acme help desk, 555-0100".into(),
-        default_locale: "en".into(),
         time_zone: TimeZone::UTC,
         tenant_time_zones: HashMap::from([(
             STRICT.to_owned(),

@@ -82,7 +82,9 @@ async fn of_parallel_uses_one_is_reported() {
     let code = world.link().await;
     let uses = (0..20).map(|_| {
         let (services, code) = (std::sync::Arc::clone(&world.services), code.clone());
-        tokio::spawn(async move { confirm_email(&services, &code, [203, 0, 113, 9].into()).await })
+        tokio::spawn(
+            async move { confirm_email(&services, &code, [203, 0, 113, 9].into(), None).await },
+        )
     });
     let outcomes = join_all(uses).await;
     let won = outcomes.into_iter().filter(|one| matches!(one, Ok(Ok(Ok(_))))).count();

@@ -7,7 +7,7 @@ use http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, STRICT, Setup, World, settings};
+use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, STRICT, Setup, World, look};
 use crate::flows::RolloutRules;
 use crate::flows::set_password::PinFate;
 use crate::web::notice::{Message, Notices};
@@ -102,7 +102,7 @@ async fn or_the_user_is_led_into_the_reset() {
 /// The words for every message of this release, in the portal's page of whatever encoding.
 #[test]
 fn messages_go_into_pages_of_any_encoding() {
-    let notices = Notices::new(&settings());
+    let notices = Notices::new(look());
     let now: jiff::Timestamp = "2018-12-04T09:12:30Z".parse().unwrap();
     let mailed_in = |tenant: &str, at, works_for| Message::Mailed {
         tenant: tenant.to_owned(),

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::browser::{Browser, Page};
-use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, World, settings};
+use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, World, look};
 use crate::domain::mail::MailKind;
 use crate::web::notice::{Message, Notices};
 use crate::web::{ErrorKind, ErrorPages, cookies, flash};
@@ -166,7 +166,7 @@ async fn scripts_are_answered_in_json() {
 /// The gateway's own answers: one page and one problem document for each kind.
 #[test]
 fn every_kind_of_error_has_words() {
-    let pages = ErrorPages::new(&settings());
+    let pages = ErrorPages::new(look());
     let minute = Duration::from_secs(61);
     for (kind, status) in [
         (ErrorKind::BadRequest, 400),
@@ -203,7 +203,7 @@ fn every_kind_of_error_has_words() {
 /// R-A2: one element, with the days and the link, that needs neither script nor inline style.
 #[test]
 fn the_notice_is_one_element_for_the_strictest_policy() {
-    let notices = Notices::new(&settings());
+    let notices = Notices::new(look());
     let html = notices.notice_html(Some(28));
     assert!(html.starts_with("<div id=\"passgate-notice\" role=\"status\""));
     assert_eq!(html.matches("<div").count(), 1);
@@ -228,7 +228,7 @@ fn the_notice_is_one_element_for_the_strictest_policy() {
 /// R-C1: a message on the portal's login page.
 #[test]
 fn login_messages_have_their_role() {
-    let notices = Notices::new(&settings());
+    let notices = Notices::new(look());
     let locked = Message::Locked { wait: Duration::from_secs(61) };
     for (message, role, text) in [
         (Message::Refused, "alert", "Login name or portal password is wrong."),

@@ -41,6 +41,7 @@ pub(super) async fn submit(
         client: visitor.client,
         user_agent: visitor.user_agent,
         host: visitor.host,
+        language: Some(pages.look.language().clone()),
         device: visitor.device,
     };
     if shown.changes_email

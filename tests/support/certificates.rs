@@ -8,9 +8,9 @@ pub struct Certificates {
     pub key_pem: String,
 }
 
-/// A fresh authority with one certificate for `localhost` and `127.0.0.1`.
+/// A fresh authority with one certificate for `localhost`, `127.0.0.1` and a brand's host.
 pub fn fresh() -> Certificates {
-    fresh_for(&["localhost", "127.0.0.1"])
+    fresh_for(&["localhost", "127.0.0.1", super::BRAND_HOST])
 }
 
 /// The same for other names.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use reqwest::header::{ACCEPT_LANGUAGE, HeaderValue};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -103,6 +104,23 @@ impl Gateway {
     /// A client with cookies of its own, like a browser.
     pub fn client(&self) -> Client {
         Client::new(self.https, &self.certificates.authority_pem)
+    }
+
+    /// A browser that speaks HTTP/1.1 only.
+    pub fn http1(&self) -> Client {
+        let pem = &self.certificates.authority_pem;
+        Client::with(self.https, pem, reqwest::ClientBuilder::http1_only)
+    }
+
+    /// A browser at another host name of the gateway, whose user reads these languages
+    /// (`Accept-Language`).
+    pub fn reader(&self, host: &str, languages: &'static str) -> Client {
+        let headers = [(ACCEPT_LANGUAGE, HeaderValue::from_static(languages))];
+        let mut client = Client::with(self.https, &self.certificates.authority_pem, |builder| {
+            builder.resolve(host, self.https).default_headers(headers.into_iter().collect())
+        });
+        client.base = format!("https://{host}:{}", self.https.port());
+        client
     }
 
     /// A connection to write bytes on, over TLS and HTTP/1.1.

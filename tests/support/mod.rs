@@ -39,3 +39,6 @@ pub async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     });
     assert!(met.await.is_ok(), "the condition was never met");
 }
+
+/// A second host name of every gateway, for a brand.
+pub const BRAND_HOST: &str = "voice.acme.example";

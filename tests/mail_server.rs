@@ -218,3 +218,21 @@ async fn a_server_that_hangs() {
     server.fail_with(json!({ "hang": "mail" })).await;
     assert!(outage(fails(impatient()).await).contains("no answer to MAIL FROM"));
 }
+
+/// A server that does not take our login is asked by one: what it says holds for all that waited
+/// for the same connection.
+#[tokio::test]
+async fn one_connects_at_a_time() {
+    let server = Smtp::start().await;
+    server.fail_with(json!({ "auth": "535 5.7.8 no", "slow": 0.1 })).await;
+    let transport = transport(server.settings());
+    let mail = mail("jane@corp.example");
+    let answers = futures::future::join_all((0..4).map(|_| transport.send(&mail))).await;
+    for answer in answers {
+        assert!(outage(answer.unwrap_err()).contains("does not take the login"));
+    }
+    assert_eq!(server.logins().await.len(), 1);
+    server.work_again().await;
+    let answers = futures::future::join_all((0..4).map(|_| transport.send(&mail))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+}

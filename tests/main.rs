@@ -22,6 +22,7 @@ mod browser_links;
 mod browser_rollout;
 mod by_link;
 mod bypass;
+mod delivery;
 mod force;
 mod forwarding;
 mod framing;

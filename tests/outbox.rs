@@ -14,30 +14,30 @@ const PIN: &str = "48151";
 const PASSWORD: &str = "Lighthouse-42";
 const WORDS: [(&str, &str); 2] = [("password", PASSWORD), ("confirm", PASSWORD)];
 
-struct World {
-    smtp: Smtp,
-    gateway: Gateway,
+pub struct World {
+    pub smtp: Smtp,
+    pub gateway: Gateway,
     // Ends with the test.
     _pbx: Pbx,
 }
 
 /// One of the people of these tests.
-fn login(number: usize) -> String {
+pub fn login(number: usize) -> String {
     format!("{}@{ABC_COMPANY}", 2000 + number)
 }
 
-fn address(number: usize) -> String {
+pub fn address(number: usize) -> String {
     format!("p{number}@corp.example")
 }
 
 impl World {
     /// So many people, with an address each.
-    async fn of(people: usize, phase: &str) -> Self {
+    pub async fn of(people: usize, phase: &str) -> Self {
         Self::with(people, phase, "").await
     }
 
     /// The same, with further keys of `[mail]`.
-    async fn with(people: usize, phase: &str, mail: &str) -> Self {
+    pub async fn with(people: usize, phase: &str, mail: &str) -> Self {
         let smtp = Smtp::start().await;
         let pbx = Pbx::with(|options| {
             let person = |n| PortalUser::new(&format!("{}", 2000 + n), ABC_COMPANY, PIN, "Pat");
@@ -53,23 +53,23 @@ impl World {
     }
 
     /// An administrator has a reset link sent.
-    async fn ask(&self, number: usize) {
+    pub async fn ask(&self, number: usize) {
         self.gateway.ask(&login(number), "reset").await;
     }
 
     /// What the outbox knows of the latest mail to this person.
-    async fn mail(&self, number: usize) -> Value {
+    pub async fn mail(&self, number: usize) -> Value {
         let mut mails = self.gateway.outbox().await.into_iter();
         mails.find(|mail| mail["to"] == address(number)).unwrap()
     }
 
     /// Waits until every mail in the outbox is so.
-    async fn all(&self, are: impl Fn(&Value) -> bool) {
+    pub async fn all(&self, are: impl Fn(&Value) -> bool) {
         until(async || self.gateway.outbox().await.iter().all(&are)).await;
     }
 
     /// Time passes, and every mail is tried in vain once more.
-    async fn in_vain(&self, wait: &str) {
+    pub async fn in_vain(&self, wait: &str) {
         self.gateway.advance(wait).await;
         let now = self.now().await;
         let tried = |mail: &Value| {
@@ -98,7 +98,7 @@ impl World {
     }
 }
 
-fn is(state: &'static str) -> impl Fn(&Value) -> bool {
+pub fn is(state: &'static str) -> impl Fn(&Value) -> bool {
     move |mail| mail["state"] == state
 }
 

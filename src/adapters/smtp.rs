@@ -26,8 +26,6 @@ use crate::ports::{Mail, MailTransport, SendError};
 use connection::Dialer;
 use message::Message;
 
-/// Connections at a time.
-const CONNECTIONS: usize = 4;
 /// A connection without work is closed after this time.
 const IDLE: Duration = Duration::from_secs(20);
 /// Many servers count the mails of a connection and end it in the middle of the next.
@@ -52,6 +50,8 @@ pub struct SmtpSettings {
     pub own_host: String,
     /// How long the server may take to answer one command; usually [`ANSWER_WITHIN`].
     pub answer_within: Duration,
+    /// Connections at a time.
+    pub connections: usize,
 }
 
 /// Patience for the answer to one command.
@@ -75,6 +75,14 @@ pub struct SmtpTransport {
     answer_within: Duration,
     parked: Arc<Parked>,
     permits: Semaphore,
+    /// Held by the one that dials; the last failure.
+    dialing: tokio::sync::Mutex<Option<Failure>>,
+}
+
+/// A connection that could not be made.
+struct Failure {
+    at: Instant,
+    why: String,
 }
 
 impl SmtpTransport {
@@ -84,25 +92,49 @@ impl SmtpTransport {
     /// When the authorities cannot be read.
     pub fn new(settings: SmtpSettings) -> Result<Self, String> {
         let (own_host, answer_within) = (settings.own_host.clone(), settings.answer_within);
+        let permits = Semaphore::new(settings.connections);
         Ok(Self {
             dialer: Dialer::new(settings)?,
             own_host,
             answer_within,
             parked: Arc::default(),
-            permits: Semaphore::new(CONNECTIONS),
+            permits,
+            dialing: tokio::sync::Mutex::default(),
         })
     }
 
-    /// A connection that is logged in and between two mails.
+    /// A connection that is logged in and between two mails. One at a time dials: what it finds out
+    /// holds for those that waited, and a server that is down is asked once.
     async fn connection(&self) -> Result<Connection, SendError> {
+        let began = Instant::now();
+        if let Some(parked) = self.parked_connection().await {
+            return Ok(parked);
+        }
+        let mut failure = self.dialing.lock().await;
+        if let Some(Failure { why, .. }) = failure.as_ref().filter(|last| last.at >= began) {
+            return Err(SendError::Outage(why.clone()));
+        }
+        if let Some(parked) = self.parked_connection().await {
+            return Ok(parked);
+        }
+        match self.dialer.dial().await {
+            Ok(smtp) => Ok(Connection { smtp, mails: 0, since: Instant::now() }),
+            Err(why) => {
+                *failure = Some(Failure { at: Instant::now(), why: why.clone() });
+                Err(SendError::Outage(why))
+            }
+        }
+    }
+
+    /// One without work that still works.
+    async fn parked_connection(&self) -> Option<Connection> {
         while let Some(mut parked) = self.parked.take() {
             let answer = tokio::time::timeout(STILL_THERE, parked.smtp.command(Rset)).await;
             if matches!(answer, Ok(Ok(_))) {
-                return Ok(parked);
+                return Some(parked);
             }
         }
-        let smtp = self.dialer.dial().await.map_err(SendError::Outage)?;
-        Ok(Connection { smtp, mails: 0, since: Instant::now() })
+        None
     }
 }
 

@@ -29,7 +29,7 @@ const WRITE_BACKS_AT_START: Duration = Duration::from_secs(10);
 const RESOLVE: Duration = Duration::from_secs(30);
 const GAUGES: Duration = Duration::from_secs(10);
 /// Mails that stay here burden nobody.
-const OWN_MAIL: Rate = Rate { count: 100, period: Duration::from_secs(1) };
+const OWN_MAIL: (Rate, usize) = (Rate { count: 100, period: Duration::from_secs(1) }, 1);
 
 /// The running tasks.
 pub(super) struct Background(JoinSet<()>);
@@ -70,8 +70,10 @@ pub(super) fn start(config: &Config, parts: &Parts, stop: CancellationToken) -> 
         }
     }));
     if parts.services.mail.is_some() {
-        let rate = config.mail.as_ref().map_or(OWN_MAIL, |mail| mail.rate);
-        tasks.spawn(delivery::deliver(parts.services.clone(), rate, stop.clone()));
+        let (rate, connections) =
+            config.mail.as_ref().map_or(OWN_MAIL, |mail| (mail.rate, mail.connections));
+        let services = parts.services.clone();
+        tasks.spawn(delivery::deliver(services, rate, connections, stop.clone()));
     }
     let sessions = parts.sessions.clone();
     tasks.spawn(every(REVALIDATE, stop.clone(), move || {

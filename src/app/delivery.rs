@@ -1,4 +1,5 @@
-//! Mails leave here: every second those that are due, as many as `mail.rate` lets.
+//! Mails leave here: every second those that are due, as many as `mail.rate` lets, and no more than
+//! `mail.connections` at a time.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,37 +11,57 @@ use tokio_util::sync::CancellationToken;
 use super::background::surviving;
 use crate::config::Rate;
 use crate::domain::mail::Portion;
-use crate::flows::{Services, post};
+use crate::flows::Services;
+use crate::flows::courier::{Courier, Finding};
+use crate::ports::Unavailable;
 
-/// How often due mails are looked for: the first time at the start.
+/// How often due mails are looked for, besides when one is done: the first time at the start.
 const LOOK: Duration = Duration::from_secs(1);
-/// A mail that is being handed over when the stop comes gets so long. Longer, and the process
-/// would be killed; what was not noted as sent is sent again by the next one.
+/// Mails that are being handed over when the stop comes get so long. Longer, and the process would
+/// be killed; what was not noted as sent is sent again by the next one.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// Hands over mails until the stop.
-pub(super) async fn deliver(services: Arc<Services>, rate: Rate, stop: CancellationToken) {
+/// Hands over mails until the stop, so many side by side.
+pub(super) async fn deliver(
+    services: Arc<Services>,
+    rate: Rate,
+    connections: usize,
+    stop: CancellationToken,
+) {
     let mut allowance = Allowance::new(rate);
+    let mut courier = Courier::new(services, connections);
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let finding = tokio::select! {
+            () = stop.cancelled() => break,
+            _ = looks.tick() => None,
+            // Where a hand is free, the next mail need not wait for the next look.
+            Some(finding) = courier.next() => Some(finding),
+        };
+        let round = surviving(async { Some(look(&mut courier, &mut allowance, finding).await) });
         tokio::select! {
-            () = stop.cancelled() => return,
-            _ = looks.tick() => {}
-        }
-        let portion = allowance.left(Instant::now());
-        if portion.most == 0 {
-            continue;
-        }
-        tokio::select! {
-            tried = surviving(async { Some(post::deliver(&services, portion).await) }) => match tried {
-                None => {}
-                Some(Ok(tried)) => allowance.spend(Instant::now(), tried),
-                Some(Err(error)) => tracing::error!(%error, "mails could not be delivered"),
+            tried = round => if let Some(Err(error)) = tried {
+                tracing::error!(%error, "mails could not be delivered");
             },
             () = patience(&stop) => return,
         }
     }
+    let _ = tokio::time::timeout(LAST_WORDS, courier.finish()).await;
+}
+
+/// Heeds what was found out, and takes up what may leave now.
+async fn look(
+    courier: &mut Courier,
+    allowance: &mut Allowance,
+    finding: Option<Finding>,
+) -> Result<(), Unavailable> {
+    if let Some(finding) = finding {
+        courier.heed(finding).await?;
+    }
+    let taken = courier.take_up(allowance.left(Instant::now())).await?;
+    allowance.spend(Instant::now(), taken);
+    Ok(())
 }
 
 /// A while after the stop.
@@ -59,6 +80,8 @@ struct Allowance {
     at_once: usize,
     kept: usize,
     spent: VecDeque<(Instant, usize)>,
+    /// Of all entries together.
+    total: usize,
 }
 
 impl Allowance {
@@ -72,23 +95,24 @@ impl Allowance {
             _ if rate.period <= SOON => 0,
             count => usize::try_from(count / 5).unwrap_or(usize::MAX).max(1),
         };
-        Self { rate, at_once, kept, spent: VecDeque::new() }
+        Self { rate, at_once, kept, spent: VecDeque::new(), total: 0 }
     }
 
     fn left(&mut self, now: Instant) -> Portion {
         let over = |at: &Instant| now.duration_since(*at) >= self.rate.period;
-        while self.spent.front().is_some_and(|(at, _)| over(at)) {
+        while let Some((_, count)) = self.spent.front().filter(|(at, _)| over(at)) {
+            self.total -= count;
             self.spent.pop_front();
         }
-        let spent: usize = self.spent.iter().map(|(_, count)| count).sum();
         let count = usize::try_from(self.rate.count).unwrap_or(usize::MAX);
-        let left = |count: usize| count.saturating_sub(spent).min(self.at_once);
+        let left = |count: usize| count.saturating_sub(self.total).min(self.at_once);
         Portion { most: left(count), bulk: left(count.saturating_sub(self.kept)) }
     }
 
     fn spend(&mut self, now: Instant, count: usize) {
         if count > 0 {
             self.spent.push_back((now, count));
+            self.total += count;
         }
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn mail_server(config: &Config, mail: &MailConfig) -> Result<SmtpTran
         login: mail.login.clone(),
         own_host: config.server.public_url.host_str().unwrap_or("localhost").to_owned(),
         answer_within: ANSWER_WITHIN,
+        connections: mail.connections,
     })
     .map_err(wrong)
 }

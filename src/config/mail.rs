@@ -20,6 +20,8 @@ pub struct MailConfig {
     pub from: String,
     /// At most this many mails in this time.
     pub rate: Rate,
+    /// So many connections at a time, each with one mail.
+    pub connections: usize,
 }
 
 /// An SMTP server.
@@ -54,6 +56,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<MailConfig> {
     let password = section.secret("password", "password_file");
     let from = section.get("from", optional_mailbox).flatten();
     let rate = section.or("rate", Rate { count: 10, period: SECOND }, Value::rate);
+    let connections = section.or("connections", 4, |value| value.integer(1..=50));
     if password.is_some() && user.is_none() {
         section.problem("password_file", "a password without a user", Some("name it in user"));
     }
@@ -74,7 +77,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<MailConfig> {
         section.warn("from", &format!("the sender is the example, {from}"), Some(hint));
     }
     let login = user.zip(password);
-    Some(MailConfig { server, ca, login, from, rate })
+    Some(MailConfig { server, ca, login, from, rate, connections })
 }
 
 /// Nobody should learn on the day of reject that no mail goes out.
@@ -176,11 +179,13 @@ mod tests {
     #[test]
     fn a_mail_server_with_a_login() {
         let text = "[mail]\nurl = \"smtps://mx\"\nuser = \"portal\"\npassword = \"x\"\n\
-                    from = \"A <a@b.example>\"\nrate = \"100/1h\"\nca = \"mail-ca.pem\"\n";
+                    from = \"A <a@b.example>\"\nrate = \"100/1h\"\nca = \"mail-ca.pem\"\n\
+                    connections = 3\n";
         let mail = config(text).mail.unwrap();
         assert_eq!(mail.login.map(|(user, _)| user).as_deref(), Some("portal"));
         assert_eq!(mail.ca, Some(PathBuf::from("/etc/passgate/mail-ca.pem")));
-        assert_eq!(mail.rate, Rate { count: 100, period: SECOND * 3600 });
+        assert_eq!((mail.rate, mail.connections), (Rate { count: 100, period: SECOND * 3600 }, 3));
+        assert_eq!(config("[mail]\nurl = \"smtps://mx\"\n").mail.unwrap().connections, 4);
         assert!(!warnings(text).concat().contains("mail"));
     }
 
@@ -205,10 +210,11 @@ mod tests {
     #[test]
     fn what_cannot_be_meant() {
         let text = "[mail]\nurl = \"smtp://mx?tls=none\"\nca = \"x.pem\"\nuser = \"portal\"\n\
-                    rate = \"fast\"\n";
+                    rate = \"fast\"\nconnections = 0\n";
         let problems = problems(text);
         assert!(problems[0].contains(":3: mail.ca: tls=none asks for no certificate"));
         assert!(problems[1].contains(":4: mail.user: a user without a password"));
         assert!(problems[2].contains(":5: mail.rate: \"fast\" is not a rate"));
+        assert!(problems[3].contains(":6: mail.connections: must be a whole number from 1 to 50"));
     }
 }

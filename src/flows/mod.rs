@@ -4,6 +4,7 @@
 pub mod account_security;
 pub mod accounts;
 pub mod challenge;
+pub mod courier;
 pub mod current_pin;
 mod lock_notice;
 pub mod login;

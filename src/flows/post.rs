@@ -1,4 +1,4 @@
-//! Mails: asking for one, and handing over those that are due.
+//! Mails: asking for one, and handing one over.
 //!
 //! The secret of a link is made at the moment of hand-over, and only its hash is kept: nobody finds
 //! a working link in the store or in a backup. A mail that is tried again gets a new one; those
@@ -14,7 +14,7 @@ use crate::domain::account::Account;
 use crate::domain::language::Language;
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::{
-    KEEP_TRYING, MailId, MailKind, NewMail, Portion, StoredMail, Urgency, retry_after,
+    KEEP_TRYING, MailId, MailKind, NewMail, StoredMail, Urgency, retry_after,
 };
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{Enqueued, Letter, SendError, Unavailable};
@@ -39,9 +39,6 @@ pub enum Requested {
     /// E-mail is off (`mail.url` is empty).
     Off,
 }
-
-/// A process that has been handing a mail over for so long has died.
-const LEASE: Duration = Duration::from_secs(120);
 
 /// While the mail server cannot be used, it is asked again after this time.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(30);
@@ -81,46 +78,15 @@ pub(super) async fn request_to(
     })
 }
 
-/// Hands over a portion of the mails that are due; returns how many were tried. Called every second,
-/// with what `mail.rate` leaves.
-pub async fn deliver(services: &Services, portion: Portion) -> Result<usize, Unavailable> {
-    let Some(office) = &services.mail else { return Ok(0) };
-    let due = services.outbox.claim(services.clock.now(), LEASE, portion).await?;
-    let tried = due.len();
-    let mut outage: Option<String> = None;
-    for stored in due {
-        let sent = match outage.clone() {
-            // What holds for the mail before holds for this one: it is not even tried.
-            Some(why) => Err(SendError::Outage(why)),
-            None => match hand_over(services, office, &stored).await {
-                Ok(HandedOver::NotNeeded) => {
-                    services.outbox.drop_mail(stored.mail.id, services.clock.now()).await?;
-                    continue;
-                }
-                Ok(HandedOver::Asked(answer)) => answer,
-                // A record that cannot be read holds up its own mail, not those behind it. If it is
-                // the whole store, noting this fails as well.
-                Err(unavailable) => Err(SendError::Later(unavailable.to_string())),
-            },
-        };
-        if let Err(SendError::Outage(why)) = &sent {
-            outage.get_or_insert_with(|| why.clone());
-        }
-        note(services, &stored, sent).await?;
-    }
-    if let Some(why) = outage {
-        tracing::warn!(why, "the mail server cannot be used; mails wait");
-    }
-    Ok(tried)
-}
-
-enum HandedOver {
+/// What came of the try to hand a mail over.
+pub(super) enum HandedOver {
     /// What the mail would say is no longer so.
     NotNeeded,
     Asked(Result<(), SendError>),
 }
 
-async fn hand_over(
+/// Hands a mail over, if it still says what is so.
+pub(super) async fn hand_over(
     services: &Services,
     office: &MailOffice,
     stored: &StoredMail,
@@ -198,7 +164,8 @@ fn still_wanted(services: &Services, mail: &NewMail, account: &Account) -> bool 
     current && to_whom && !account.disabled
 }
 
-async fn note(
+/// Notes what the mail server said of a mail.
+pub(super) async fn note(
     services: &Services,
     stored: &StoredMail,
     answer: Result<(), SendError>,

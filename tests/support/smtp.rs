@@ -189,6 +189,7 @@ impl Smtp {
             login: Some((USER.into(), Secret::new(PASSWORD))),
             own_host: "portal.example".into(),
             answer_within: ANSWER_WITHIN,
+            connections: 4,
         }
     }
 
@@ -196,6 +197,11 @@ impl Smtp {
     pub async fn mails(&self) -> Vec<Received> {
         self.tell(&json!("sync")).await;
         self.state.lock().unwrap().mails.clone()
+    }
+
+    /// How many mails have arrived so far, as far as it was heard.
+    pub fn count(&self) -> usize {
+        self.state.lock().unwrap().mails.len()
     }
 
     /// The next mail to `address`: each is given out once, in the order of their arrival. Waits for

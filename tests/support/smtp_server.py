@@ -10,6 +10,7 @@ Each line of standard input is a JSON object that replaces all faults:
   {"mail": "451 4.3.0 busy"}      the answer to MAIL FROM; likewise "rcpt", "data" (to the message)
   {"auth": "454 4.7.0 not now"}   the answer to AUTH
   {"hang": "mail"}                no answer to it, until the next line; likewise "rcpt", "data"
+  {"hang_for": "a@b.example"}     no answer to this recipient, until the next line
   {"slow": 0.1}                   takes so many seconds for each answer to these
   {"lose_answer": true}           takes the mail, then closes without an answer
   {"no_starttls": true}           does not offer STARTTLS
@@ -43,9 +44,9 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 
-async def hang(step):
+async def hang(step, recipient=None):
     await asyncio.sleep(faults.get("slow", 0))
-    while faults.get("hang") == step:
+    while faults.get("hang") == step or recipient and faults.get("hang_for") == recipient:
         changed.clear()
         await changed.wait()
 
@@ -60,7 +61,7 @@ class Handler:
         return "250 OK"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        await hang("rcpt")
+        await hang("rcpt", address)
         if "rcpt" in faults:
             return faults["rcpt"]
         envelope.rcpt_tos.append(address)

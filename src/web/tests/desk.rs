@@ -10,8 +10,9 @@ use super::{ALICE, World};
 use crate::demo::portal::LegacyPortal;
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{MailKind, Portion};
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
+use crate::flows::courier::Courier;
 use crate::flows::post;
 use crate::ports::{
     AccountChange, Mail, MailTransport, OwnSession, PinWriting, PinWritten, SendError, Subscribers,
@@ -117,7 +118,8 @@ impl MailTransport for Mailbox {
 impl World {
     /// Hands over what is due, and shows what arrived since the last look.
     pub async fn mails(&self) -> Vec<Arrived> {
-        post::deliver(&self.services, Portion::of(100)).await.unwrap();
+        // One after the other: in the order in which they were asked for.
+        Courier::new(Arc::clone(&self.services), 1).run_dry().await.unwrap();
         std::mem::take(&mut *self.mailbox.0.lock())
     }
 

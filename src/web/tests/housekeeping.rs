@@ -1,5 +1,6 @@
 //! What the stores keep no longer than it is of use.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -7,8 +8,9 @@ use uuid::Uuid;
 use super::{ALICE, EQUIPPED, World};
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{MailId, MailKind, MailState, NewMail, Urgency};
+use crate::domain::mail::{MailId, MailKind, MailState, NewMail, Portion, Urgency};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
+use crate::flows::courier::Courier;
 use crate::flows::post;
 use crate::flows::sweep::sweep;
 use crate::ports::Created;
@@ -101,4 +103,17 @@ async fn a_mail_that_cannot_be_written_holds_up_no_other() {
     let waiting = world.services.outbox.list(Some(MailState::Queued), None, 9).await.unwrap();
     assert_eq!((waiting.len(), waiting[0].attempts), (1, 1));
     assert!(waiting[0].last_error.as_ref().unwrap().contains("cannot be read"));
+}
+
+/// R-E1: bulk mails never take the last free hand: who waits for a link does not wait for the
+/// servers of many others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hand_stays_free_for_who_waits() {
+    let world = World::with(EQUIPPED).await;
+    let room = |hands, portion| Courier::new(Arc::clone(&world.services), hands).room(portion);
+    assert_eq!(room(4, Portion::of(100)), Portion { most: 4, bulk: 3 });
+    assert_eq!(room(4, Portion { most: 2, bulk: 1 }), Portion { most: 2, bulk: 1 });
+    // Who has one only must use it.
+    assert_eq!(room(1, Portion::of(100)), Portion::of(1));
+    assert_eq!(room(0, Portion::of(100)), Portion::of(1));
 }

@@ -10,7 +10,9 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Answer, Client, Gateway, Pbx, Raw, Scripted, Settings, alice, until};
+use crate::support::{
+    Answer, Client, Gateway, NOTHING_ADDED, Pbx, Raw, Scripted, Settings, alice, until,
+};
 
 /// "Bytes of a page without notice identical to the PBX's": status, fields and body of pages,
 /// files and downloads, whole, compressed, conditional, in part, and by HEAD.
@@ -18,7 +20,8 @@ use crate::support::{Answer, Client, Gateway, Pbx, Raw, Scripted, Settings, alic
 async fn answers_are_the_pbxs_own() {
     let pbx = Pbx::start().await;
     pbx.0.fail_on("/portal/messages", Failure::Status(204));
-    let gateway = Gateway::with(&pbx, Settings::in_phase("quiet")).await;
+    let more = NOTHING_ADDED.to_owned();
+    let gateway = Gateway::with(&pbx, Settings { more, ..Settings::in_phase("quiet") }).await;
     for (protocol, client) in gateway.both_protocols() {
         let client = client.signed_in(&alice()).await;
         let direct = Direct::of(&pbx, &client).await;

@@ -6,7 +6,9 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use std::io::Write;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Answer, Gateway, PHASES, Pbx, Person, Scripted, Settings, alice};
+use crate::support::{
+    Answer, Gateway, NOTHING_ADDED, PHASES, Pbx, Person, Scripted, Settings, alice,
+};
 
 const PASSWORD: &str = "Correct7Horse";
 const PAGES: &[&str] = &[
@@ -82,7 +84,8 @@ async fn a_page_that_is_compressed_anyway() {
         }
     })
     .await;
-    let settings = Settings { pbx: Some(scripted.address), ..Settings::default() };
+    let more = NOTHING_ADDED.into();
+    let settings = Settings { pbx: Some(scripted.address), more, ..Settings::default() };
     let gateway = Gateway::with(&pbx, settings).await;
     for (protocol, client) in gateway.both_protocols() {
         let client = client.signed_in(&alice()).await;
@@ -266,7 +269,8 @@ const TYPED: &[&str] = &[
 
 /// An hour before the warn phase begins: no session ends meanwhile.
 fn just_before_warn() -> Settings {
-    Settings { now: "2030-12-31T23:00:00Z".into(), ..Settings::default() }
+    let more = NOTHING_ADDED.into();
+    Settings { now: "2030-12-31T23:00:00Z".into(), more, ..Settings::default() }
 }
 
 fn assert_notice(page: &Answer, what: &str) {

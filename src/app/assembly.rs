@@ -350,6 +350,8 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         time_zone: rules.time_zone.clone(),
         tenant_time_zones: tenant_time_zones(config),
         sends_mail: services.mail.is_some(),
+        security_link: config.pages.security_link,
+        session_warning: config.session.warning,
         affected: rules.affected.clone(),
     };
     let (reader, hosts) = (Arc::clone(profile), Arc::clone(profile));

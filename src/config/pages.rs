@@ -17,6 +17,8 @@ pub struct PagesConfig {
     pub default_locale: Language,
     /// A directory with the operator's own texts and templates, if there is one.
     pub overrides: Option<PathBuf>,
+    /// Whether the portal's pages get a link to account security (R-D5).
+    pub security_link: bool,
 }
 
 /// What public forms say about accounts (R-D6).
@@ -35,6 +37,7 @@ pub(super) fn read(section: &Section<'_>) -> PagesConfig {
         disclosure: section.or("disclosure", Disclosure::Helpful, |v| v.choice(&disclosures)),
         default_locale: section.or("default_locale", english(), locale),
         overrides: section.path("overrides"),
+        security_link: section.or("security_link", true, Value::boolean),
     }
 }
 

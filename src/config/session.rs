@@ -1,7 +1,9 @@
 //! `[session]`: how long one lives (R-C4), and where it begins.
 
+use std::time::Duration;
+
 use super::section::Section;
-use super::value::{DAY, HOUR, MINUTE, Value, Wrong, YEAR, wrong};
+use super::value::{DAY, HOUR, MINUTE, SECOND, Value, Wrong, YEAR, wrong};
 use crate::domain::session::SessionPolicy;
 
 /// `[session]`.
@@ -11,6 +13,8 @@ pub struct SessionConfig {
     pub policy: SessionPolicy,
     /// Where a login lands, as a path of this origin; `None`: the profile's home.
     pub home: Option<String>,
+    /// So long before its end it is said; never longer than half of the idle time. `None`: never.
+    pub warning: Option<Duration>,
 }
 
 pub(super) fn read(section: &Section<'_>) -> SessionConfig {
@@ -23,7 +27,16 @@ pub(super) fn read(section: &Section<'_>) -> SessionConfig {
         let key = if section.has("absolute") { "absolute" } else { "idle" };
         section.problem(key, "absolute is shorter than idle, which then never counts", None);
     }
-    SessionConfig { policy, home: section.get("home", home).flatten() }
+    let warning =
+        section.or("warning", Some(MINUTE * 5), |value| value.duration_or_off(SECOND * 30..=HOUR));
+    if section.has("warning") && warning.is_some_and(|warning| warning >= policy.idle) {
+        section.problem("warning", "as long as idle: the warning would always be there", None);
+    }
+    SessionConfig {
+        policy,
+        home: section.get("home", home).flatten(),
+        warning: warning.map(|warning| warning.min(policy.idle / 2)),
+    }
 }
 
 /// A path of this origin, and nothing that a browser could take for another one.
@@ -48,6 +61,18 @@ mod tests {
         assert_eq!(session.policy, SessionPolicy { idle: HOUR * 4, absolute: None });
         assert_eq!(session.home.as_deref(), Some("/portal/home"));
         assert_eq!(config("").session.policy.absolute, Some(DAY * 7));
+    }
+
+    /// R-C4: five minutes before the end; a session that is shorter than that is announced halfway.
+    #[test]
+    fn the_warning_comes_before_the_end() {
+        let warning = |more: &str| config(&format!("[session]\n{more}")).session.warning;
+        assert_eq!(warning(""), Some(MINUTE * 5));
+        assert_eq!(warning("warning = \"off\"\n"), None);
+        assert_eq!(warning("warning = \"10m\"\n"), Some(MINUTE * 10));
+        assert_eq!(warning("idle = \"4m\"\n"), Some(MINUTE * 2));
+        let problems = problems("[session]\nidle = \"4m\"\nwarning = \"5m\"\n");
+        assert!(problems[0].contains(":3: session.warning: as long as idle"), "{problems:?}");
     }
 
     #[test]

@@ -83,6 +83,15 @@ pub struct SessionPolicy {
     pub absolute: Option<Duration>,
 }
 
+/// The end of a session that nobody ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// It ends after this time, in whole seconds …
+    pub after: Duration,
+    /// … unless there is an interaction before; `false`: in any case.
+    pub can_be_put_off: bool,
+}
+
 /// A challenge that is not answered ends after ten minutes.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(600);
 
@@ -343,6 +352,23 @@ impl LiveSession {
         }
     }
 
+    /// When it ends by itself, seen from `now`.
+    pub fn ending(&self, policy: &SessionPolicy, now: Timestamp) -> Ending {
+        let left = |since: Timestamp, life: Duration| {
+            let gone = now.as_second().saturating_sub(since.as_second());
+            life.saturating_sub(Duration::from_secs(gone.try_into().unwrap_or(0)))
+        };
+        let record = &self.record;
+        let challenge = (record.progress == Progress::Challenge).then_some(CHALLENGE_LIFE);
+        let fixed = [policy.absolute, challenge].into_iter().flatten().min();
+        let fixed = fixed.map(|life| left(record.created_at, life));
+        let idle = left(self.last_seen(), policy.idle);
+        match fixed {
+            Some(fixed) if fixed <= idle => Ending { after: fixed, can_be_put_off: false },
+            _ => Ending { after: idle, can_be_put_off: true },
+        }
+    }
+
     fn expired(&self, policy: &SessionPolicy, now: Timestamp) -> bool {
         let older_than = |since: Timestamp, life: Duration| {
             now.as_second().saturating_sub(since.as_second()) >= life.as_secs() as i64
@@ -360,5 +386,75 @@ impl LiveSession {
 impl std::fmt::Debug for LiveSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LiveSession").field("login", &self.record.login).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const POLICY: SessionPolicy = SessionPolicy {
+        idle: Duration::from_secs(4 * 3600),
+        absolute: Some(Duration::from_secs(10 * 3600)),
+    };
+
+    fn session(progress: Progress) -> Arc<LiveSession> {
+        LiveSession::new(SessionRecord {
+            id: SessionToken([7; 32]).id(),
+            account: AccountId(uuid::Uuid::from_u128(1)),
+            login: LoginName::parse("1001@acme").unwrap(),
+            obtained_with: ObtainedWith::Password,
+            progress,
+            epoch: 0,
+            created_at: at(Duration::ZERO),
+            last_seen: at(Duration::ZERO),
+            jar: Jar::new(),
+            jar_generation: 0,
+            server: 0,
+            user_agent: String::new(),
+            client: IpAddr::from([203, 0, 113, 7]),
+        })
+    }
+
+    fn at(time: Duration) -> Timestamp {
+        Timestamp::from_second(1_900_000_000).unwrap() + time
+    }
+
+    /// R-C4: what is said of a session's end is what becomes true: it is over at that moment and not
+    /// before. An interaction puts the end off, up to the absolute limit.
+    #[test]
+    fn a_session_ends_when_it_says() {
+        let session = session(Progress::Complete);
+        for (seen, now, after, can_be_put_off) in [
+            (0, 0, 4, true),
+            (0, 3, 1, true),
+            (3, 3, 4, true),
+            (6, 6, 4, false),
+            (8, 8, 2, false),
+            (8, 11, 0, false),
+        ] {
+            session.touch(at(HOUR * seen));
+            let ending = session.ending(&POLICY, at(HOUR * now));
+            assert_eq!(ending, Ending { after: HOUR * after, can_be_put_off }, "{seen} {now}");
+            let end = at(HOUR * now) + ending.after;
+            let standing = |now| session.standing(&POLICY, Phase::Quiet, now);
+            assert_eq!(standing(end), Standing::Ended);
+            if !ending.after.is_zero() {
+                assert_ne!(standing(end - Duration::from_secs(1)), Standing::Ended, "{seen} {now}");
+            }
+        }
+        let forever = SessionPolicy { absolute: None, ..POLICY };
+        let expected = Ending { after: HOUR * 4, can_be_put_off: true };
+        assert_eq!(session.ending(&forever, at(HOUR * 8)), expected);
+    }
+
+    /// The PBX's second question is open for ten minutes, whatever is done meanwhile.
+    #[test]
+    fn a_challenge_cannot_be_put_off() {
+        let challenged = session(Progress::Challenge);
+        challenged.touch(at(Duration::from_secs(300)));
+        let ending = challenged.ending(&POLICY, at(Duration::from_secs(300)));
+        assert_eq!(ending, Ending { after: Duration::from_secs(300), can_be_put_off: false });
     }
 }

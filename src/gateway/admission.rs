@@ -2,15 +2,14 @@
 //! must not reach it after all.
 
 use http::header;
-use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::exchange::{Exchange, Insertion};
+use super::exchange::Exchange;
 use super::pipeline::Pipeline;
 use super::route::Route;
 use super::{answer, client_kind, cookies, entry, forward, notice, visitor};
 use crate::domain::session::Standing;
-use crate::web::{ErrorKind, cookies as own_cookies};
+use crate::web::ErrorKind;
 
 impl Pipeline {
     /// Readies a request for the PBX; `false` lets Pingora go on with it.
@@ -45,7 +44,7 @@ impl Pipeline {
             && !self.profile.is_background(path);
         let standing = ctx.admitted.as_ref().map(|admitted| admitted.standing);
         if notice::wants_page(&head.method, &head.headers) {
-            ctx.insertion = self.insertion(head, route, ctx);
+            ctx.insertion = self.insertion(session, route, ctx);
         }
         let uses_session = match standing {
             Some(Standing::Full { .. }) => true,
@@ -67,30 +66,6 @@ impl Pipeline {
             session.req_header_mut().remove_header(&header::AUTHORIZATION);
         }
         Ok(false)
-    }
-
-    /// What is put into the page that answers this request, if a page does.
-    pub(super) fn insertion(
-        &self,
-        head: &RequestHeader,
-        route: &Route<'_>,
-        ctx: &Exchange,
-    ) -> Option<Insertion> {
-        let admitted = ctx.admitted.as_ref();
-        match (route, admitted.map(|admitted| admitted.standing)) {
-            (Route::LoginPage, _) => Some(Insertion::LoginPage),
-            (Route::Portal | Route::Challenge, Some(Standing::Full { notice: true })) => {
-                let tenant = admitted.map(|admitted| admitted.session.record().login.tenant())?;
-                let schedule = self.services.policies.rollout.schedule(tenant);
-                let days_left = schedule.days_left(self.services.clock.now());
-                Some(Insertion::Notice { days_left })
-            }
-            (Route::Portal, Some(Standing::Full { notice: false })) => {
-                cookies::find(answer::cookie_fields(head), own_cookies::FLASH)
-                    .map(|_| Insertion::Message)
-            }
-            _ => None,
-        }
     }
 
     /// Whether an API request of a portal script carries the PBX's own bearer of the session's

@@ -13,6 +13,7 @@ use super::gate::Admitted;
 use super::held::HeldBody;
 use super::listeners::{BodyWatch, ConnectionHandle};
 use super::notice::Injector;
+use super::validators::Mark;
 use crate::domain::jar::Jar;
 use crate::domain::session::{JarState, LiveSession};
 use crate::telemetry::metrics::Route as RouteLabel;
@@ -66,7 +67,16 @@ pub struct Exchange {
 
 /// What is put into a page of the portal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Insertion {
+pub(super) struct Insertion {
+    /// What is said at this moment: the page is whole, fresh, and kept by nobody.
+    pub(super) said: Option<Said>,
+    /// What stands in every page of a session, by its mark.
+    pub(super) additions: Option<Mark>,
+}
+
+/// What is said at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
     /// The warn notice, with the days that are left.
     Notice { days_left: Option<u32> },
     /// What was said about the last form, on the page that it led to.

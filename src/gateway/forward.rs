@@ -11,7 +11,7 @@ use super::credential_scan::ScanVerdict;
 use super::exchange::Exchange;
 use super::pipeline::Pipeline;
 use super::sanitise::Forwarding;
-use super::{answer, cookies, entry, notice, rewrite};
+use super::{answer, cookies, entry, insertion, rewrite};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -85,12 +85,10 @@ pub(super) fn prepare(
         }
         None => {}
     }
-    if ctx.insertion.is_some() {
-        for name in notice::REQUEST_FIELDS_THAT_GO {
-            upstream.remove_header(&name);
-        }
+    match ctx.insertion {
+        Some(insertion) => insertion::ask(upstream, insertion),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Looks at each piece of a body before it goes on (step 7), and notes a user's activity on a

@@ -29,6 +29,7 @@ pub mod sanitise;
 pub mod security_headers;
 pub mod tls;
 pub mod upstreams;
+mod validators;
 mod visitor;
 mod websocket;
 

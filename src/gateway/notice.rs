@@ -61,7 +61,7 @@ struct Item {
 #[derive(Debug, Clone)]
 enum Spot {
     BodyBegin,
-    HeadBegin,
+    HeadEnd,
     At(PageSelector, Place),
     InputValue(PageSelector),
 }
@@ -79,14 +79,16 @@ impl InjectionPlan {
         self.with(Spot::BodyBegin, ascii_only(html), true)
     }
 
-    /// `html` (a style sheet, say) becomes the first thing in the page's head, or stands before
-    /// what goes into the body if there is no head.
+    /// `html` (a script, say) becomes the last thing in the page's head, behind what must stand
+    /// near the page's beginning (its character set); in front of the body, where the head's end is
+    /// left out.
     #[must_use]
-    pub fn at_head_begin(self, html: &str) -> Self {
-        self.with(Spot::HeadBegin, ascii_only(html), false)
+    pub fn at_head_end(self, html: &str) -> Self {
+        self.with(Spot::HeadEnd, ascii_only(html), false)
     }
 
-    /// `html` goes to the first element that `selector` names; nowhere if there is none.
+    /// `html` goes to the first element that `selector` names; nowhere if there is none. Inside of
+    /// a list it becomes an item of it.
     #[must_use]
     pub fn at(self, selector: &PageSelector, place: Place, html: &str) -> Self {
         self.with(Spot::At(selector.clone(), place), ascii_only(html), false)
@@ -211,8 +213,13 @@ impl Injector {
         for place in found {
             self.pass(place.offset, out);
             if let Some(item) = self.items.get_mut(place.item) {
-                out.extend_from_slice(std::mem::take(&mut item.text).as_bytes());
+                let text = std::mem::take(&mut item.text);
                 item.indispensable = false;
+                if place.in_list {
+                    out.extend_from_slice([b"<li>", text.as_bytes(), b"</li>"].concat().as_slice());
+                } else {
+                    out.extend_from_slice(text.as_bytes());
+                }
             }
         }
         self.pass(upto, out);
@@ -267,6 +274,7 @@ fn begins_as_utf16(page: &[u8]) -> bool {
 pub fn check_properties(page: &[u8], cut: usize) {
     const NOTICE: &str = "<div id=\"passgate-notice\"></div>";
     const LINK: &str = "<a id=\"passgate-link\"></a>";
+    const SCRIPT: &str = "<script id=\"passgate-script\"></script>";
     let run = |plan: InjectionPlan, cut: usize| {
         let mut injector = Injector::new(plan, ContentCoding::Identity);
         let (one, other) = page.split_at(cut.min(page.len()));
@@ -280,7 +288,7 @@ pub fn check_properties(page: &[u8], cut: usize) {
     };
     assert_eq!(run(InjectionPlan::new(), cut), page);
     let plan = || {
-        let plan = InjectionPlan::new().at_body_begin(NOTICE);
+        let plan = InjectionPlan::new().at_body_begin(NOTICE).at_head_end(SCRIPT);
         match "form".parse() {
             Ok(form) => plan.at(&form, Place::After, LINK),
             Err(_) => plan,
@@ -289,7 +297,7 @@ pub fn check_properties(page: &[u8], cut: usize) {
     let whole = run(plan(), page.len());
     assert_eq!(run(plan(), cut), whole, "the cut at {cut} shows");
     let mut without = whole;
-    for added in [NOTICE, LINK] {
+    for added in [NOTICE, LINK, SCRIPT] {
         let added = added.as_bytes();
         if let Some(at) = without.windows(added.len()).position(|window| window == added) {
             without.drain(at..at + added.len());

@@ -28,7 +28,10 @@ impl Pipeline {
             return self.to_own(session, ctx, "security", Vec::new()).await;
         }
         let Some(body) = self.own_body(session, ctx).await? else { return Ok(true) };
-        if let Some(live) = ctx.session() {
+        let rest = session.req_header().uri.path().strip_prefix(&self.settings.prefix);
+        if !asked_by_pages(rest.unwrap_or_default())
+            && let Some(live) = ctx.session()
+        {
             live.touch(self.services.clock.now());
         }
         let sender = self.sender(session, ctx);
@@ -246,6 +249,12 @@ impl Pipeline {
         let tenant = ctx.session().map(|live| live.record().login.tenant());
         self.pages.face(Audience::new(entry::host(head), tenant, &head.headers))
     }
+}
+
+/// Whether pages ask for this by themselves, `path` below our prefix: their style sheets, and how
+/// long their session still lives. That is no interaction (R-C4).
+fn asked_by_pages(path: &str) -> bool {
+    path == "/session" || path.starts_with("/static/")
 }
 
 /// Whether a login or sign-out may be believed to be wanted by the portal's own pages.

@@ -14,7 +14,7 @@ pub struct PortalPages {
     pub username_input: String,
     /// On every page: the element at whose **beginning** the notice is put.
     pub notice: String,
-    /// On every page: the element at whose **end** the link to account security is put; `None`:
-    /// no such link.
+    /// On every page: the element at whose **end** the link to account security is put, in a list as
+    /// an item; `None`: no such link.
     pub security_link: Option<String>,
 }

@@ -330,6 +330,11 @@ pub(super) fn problem(status: StatusCode, title: &str, detail: &str) -> Response
     respond(status, "application/problem+json", body.to_string())
 }
 
+/// A document for the script of a page.
+pub(super) fn document(status: StatusCode, value: &serde_json::Value) -> Response<Bytes> {
+    respond(status, "application/json", value.to_string())
+}
+
 /// One thing to say to a script.
 pub(super) fn said(text: &str) -> Response<Bytes> {
     let body = serde_json::json!({ "message": text }).to_string();
@@ -365,10 +370,16 @@ fn respond(status: StatusCode, content_type: &'static str, body: String) -> Resp
     response
 }
 
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+    img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The policy of pages whose script asks how long the session still lives.
+pub(super) const POLICY_OF_SESSION: &str = "default-src 'none'; style-src 'self'; \
+    script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'";
+
 /// The headers of every answer of ours that has none of its own (static files are kept).
 pub(super) fn protect(headers: &mut HeaderMap) {
-    const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-        img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     for (name, value) in [
         (HeaderName::from_static("content-security-policy"), POLICY),
         (HeaderName::from_static("referrer-policy"), "no-referrer"),

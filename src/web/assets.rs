@@ -21,7 +21,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "account.css",
         content_type: CSS,
@@ -41,6 +41,16 @@ const ASSETS: [Asset; 5] = [
         name: "notice.css",
         content_type: CSS,
         content: include_str!("../../templates/static/notice.css"),
+    },
+    Asset {
+        name: "session.js",
+        content_type: SCRIPT,
+        content: include_str!("../../templates/static/session.js"),
+    },
+    Asset {
+        name: "session.css",
+        content_type: CSS,
+        content: include_str!("../../templates/static/session.css"),
     },
     Asset {
         name: "icon.svg",

@@ -208,6 +208,7 @@ fn add_globals(
     environment.add_global("support", brand.support.clone());
     environment.add_global("affected", settings.affected.clone());
     environment.add_global("sends_mail", settings.sends_mail);
+    environment.add_global("warns", settings.session_warning.is_some());
     environment.add_global("language", words.language.tag());
     environment.add_global("tinted", brand.accent.is_some());
     let logo = brand.logo.as_ref().map(|logo| path(&format!("{assets}/logo.{}", logo.ending)));

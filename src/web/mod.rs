@@ -56,6 +56,12 @@ pub struct PagesSettings {
     pub tenant_time_zones: HashMap<String, TimeZone>,
     /// E-mail is on: who forgot a portal password or a login name can be helped by a page.
     pub sends_mail: bool,
+    /// Every page of the portal has a link to account security, where the profile knows a place for
+    /// it (`pages.security_link`).
+    pub security_link: bool,
+    /// So long before a session ends by itself its pages say so (`session.warning`); `None`: not at
+    /// all.
+    pub session_warning: Option<Duration>,
     /// Where the portal password is used (`rollout.affected`), by name.
     pub affected: Vec<String>,
 }

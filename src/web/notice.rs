@@ -1,6 +1,7 @@
 //! What Passgate puts into the portal's own pages: the notice of the warn phase (R-A2), the message
-//! and the links on the login page (R-C1). Each is one element that works under the strictest
-//! Content-Security-Policy: no script, no inline style. A style sheet of ours makes it pretty; a
+//! and the links on the login page (R-C1), and what stands in every page of a session. Each is one
+//! element that works under a strict Content-Security-Policy: nothing inline, and no script but the
+//! one that warns of a session's end. A style sheet of ours makes it pretty; a
 //! policy that blocks it leaves a plain, readable, centred table.
 
 use std::time::Duration;
@@ -142,14 +143,47 @@ impl Message {
     }
 }
 
+/// What stands in every page of the portal while somebody is signed in. It is the same for all of
+/// them, so that their pages can be kept and recognised as before.
+pub struct Additions {
+    /// The link to account security (R-D5), for the portal's menu: in the portal's own style.
+    pub security_link: Option<String>,
+    /// The script that says when the session is about to end (R-C4). A file of ours on this origin:
+    /// a content policy may keep it away, and then nothing is said.
+    pub session_script: Option<String>,
+}
+
+impl Additions {
+    fn new(look: &Look) -> Self {
+        let settings = look.settings();
+        let link = || {
+            let (place, words) = (look.page("security"), look.texts().get("security.title"));
+            let (place, words) = (escape(&place), escape(words));
+            ascii(&format!("<a id=\"passgate-security\" href=\"{place}\">{words}</a>"))
+        };
+        let script =
+            || format!("<script src=\"{}/session.js\" defer></script>", escape(look.assets()));
+        Self {
+            security_link: settings.security_link.then(link),
+            session_script: settings.session_warning.map(|_| script()),
+        }
+    }
+}
+
 /// Makes the elements, in the words of one language and one brand.
 pub struct Notices {
     look: Look,
+    additions: Additions,
 }
 
 impl Notices {
     pub(super) fn new(look: Look) -> Self {
-        Self { look }
+        Self { additions: Additions::new(&look), look }
+    }
+
+    /// What stands in every page of the portal while somebody is signed in.
+    pub fn additions(&self) -> &Additions {
+        &self.additions
     }
 
     /// The notice of the warn phase: `id="passgate-notice"`, `role="status"`. `days_left` until

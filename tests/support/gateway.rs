@@ -38,6 +38,9 @@ pub struct Settings {
     pub pbx: Option<SocketAddr>,
 }
 
+/// Nothing is put into pages that say nothing.
+pub const NOTHING_ADDED: &str = "[pages]\nsecurity_link = false\n[session]\nwarning = \"off\"\n";
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

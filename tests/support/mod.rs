@@ -21,7 +21,7 @@ pub use axe::Practices;
 pub use browser::{Browser, Scheme, Screen, THEMES};
 pub use client::{Answer, Client};
 pub use demo::Demo;
-pub use gateway::{Gateway, Settings, passgate};
+pub use gateway::{Gateway, NOTHING_ADDED, Settings, passgate};
 pub use mailed::Mailed;
 pub use pbx::{ABC_COMPANY, PHASES, PORTAL_ADMIN, Pbx, Person, alice, at};
 pub use raw::{Raw, RawAnswer};

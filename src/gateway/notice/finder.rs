@@ -13,6 +13,8 @@ use super::{Item, Place, Spot};
 pub(super) struct Found {
     pub(super) offset: usize,
     pub(super) item: usize,
+    /// It is inside of a list, where only list items belong.
+    pub(super) in_list: bool,
 }
 
 /// What one chunk brought.
@@ -61,12 +63,12 @@ impl Finder {
             for (item, Item { spot, .. }) in items.iter().enumerate() {
                 match spot {
                     Spot::BodyBegin => state.body = Some(item),
-                    Spot::HeadBegin => state.head = Some(item),
+                    Spot::HeadEnd => state.head = Some(item),
                     Spot::At(..) | Spot::InputValue(_) => {}
                 }
             }
         }
-        if items.iter().any(|item| matches!(item.spot, Spot::BodyBegin | Spot::HeadBegin)) {
+        if items.iter().any(|item| matches!(item.spot, Spot::BodyBegin | Spot::HeadEnd)) {
             // `*` always parses; without it only the selectors' places are found.
             if let Ok(every) = "*".parse::<Selector>() {
                 settings = settings.append_element_content_handler(page_skeleton(every, &shared));
@@ -117,8 +119,8 @@ impl OutputSink for Settled {
 
 type Handlers = (Cow<'static, Selector>, ElementContentHandlers<'static>);
 
-/// Where head and body begin. HTML allows both tags to be left out: then the body begins at the
-/// first element that cannot stand in a head.
+/// Where the head ends and the body begins. HTML allows their tags to be left out: then the body
+/// begins at the first element that cannot stand in a head.
 fn page_skeleton(every: Selector, shared: &Shared) -> Handlers {
     let shared = Arc::clone(shared);
     let handlers =
@@ -130,8 +132,11 @@ fn page_skeleton(every: Selector, shared: &Shared) -> Handlers {
             let tag = element.source_location().bytes();
             match element.tag_name().as_str() {
                 "head" => {
-                    let head = state.head.take();
-                    state.note(tag.end, head);
+                    if let (true, Some(handlers)) =
+                        (state.head.is_some(), element.end_tag_handlers())
+                    {
+                        handlers.push(at_head_end(&shared));
+                    }
                 }
                 "template" => {
                     if let Some(handlers) = element.end_tag_handlers() {
@@ -155,13 +160,23 @@ fn page_skeleton(every: Selector, shared: &Shared) -> Handlers {
                 name => {
                     let offset = if name == "body" { tag.end } else { tag.start };
                     let (head, body) = (state.head.take(), state.body.take());
-                    state.note(offset, head);
+                    state.note(tag.start, head);
                     state.note(offset, body);
                 }
             }
             state.result()
         });
     (Cow::Owned(every), handlers)
+}
+
+fn at_head_end(shared: &Shared) -> EndTagHandler<'static> {
+    let shared = Arc::clone(shared);
+    Box::new(move |end| {
+        let mut state = lock(&shared);
+        let head = state.head.take();
+        state.note(end.source_location().bytes().start, head);
+        state.result()
+    })
 }
 
 /// The place that a selector names; `None` for the value of an input.
@@ -172,15 +187,18 @@ fn named_place(selector: Selector, item: usize, place: Option<Place>, shared: &S
         ElementContentHandlers::default().element(move |element: &mut Element<'_, '_>| {
             let Some(item) = wanted.take() else { return Ok(()) };
             let tag = element.source_location().bytes();
+            let in_list = matches!(element.tag_name().as_str(), "ul" | "ol" | "menu");
             let mut state = lock(&shared);
             match place {
                 None => {
                     state.note(tag.start + 1 + element.tag_name_preserve_case().len(), Some(item));
                 }
                 Some(Place::Before) => state.note(tag.start, Some(item)),
-                Some(Place::Begin) if element.can_have_content() => state.note(tag.end, Some(item)),
+                Some(Place::Begin) if element.can_have_content() => {
+                    state.note_in(tag.end, Some(item), in_list);
+                }
                 Some(place) => match element.end_tag_handlers() {
-                    Some(handlers) => handlers.push(at_end_tag(item, place, &shared)),
+                    Some(handlers) => handlers.push(at_end_tag(item, place, in_list, &shared)),
                     // An element without content has no end tag either: right behind it.
                     None => state.note(tag.end, Some(item)),
                 },
@@ -190,23 +208,30 @@ fn named_place(selector: Selector, item: usize, place: Option<Place>, shared: &S
     (Cow::Owned(selector), handlers)
 }
 
-fn at_end_tag(item: usize, place: Place, shared: &Shared) -> EndTagHandler<'static> {
+fn at_end_tag(item: usize, place: Place, in_list: bool, shared: &Shared) -> EndTagHandler<'static> {
     let shared = Arc::clone(shared);
     Box::new(move |end| {
         let tag = end.source_location().bytes();
         let mut state = lock(&shared);
-        state.note(if place == Place::After { tag.end } else { tag.start }, Some(item));
+        match place {
+            Place::After => state.note(tag.end, Some(item)),
+            _ => state.note_in(tag.start, Some(item), in_list),
+        }
         state.result()
     })
 }
 
 impl State {
     fn note(&mut self, offset: usize, item: Option<usize>) {
+        self.note_in(offset, item, false);
+    }
+
+    fn note_in(&mut self, offset: usize, item: Option<usize>, in_list: bool) {
         if let Some(item) = item {
             self.missing -= 1;
             // Several things may be found at one tag, its beginning after its end.
             let at = self.found.partition_point(|found| found.offset <= offset);
-            self.found.insert(at, Found { offset, item });
+            self.found.insert(at, Found { offset, item, in_list });
         }
     }
 

@@ -55,15 +55,54 @@ fn the_notice_begins_the_body_however_the_page_is_written() {
     assert_eq!(inject(notice(), ""), "");
 }
 
+/// R-C4: a script stands at the end of the head, where it moves nothing of the page: behind the
+/// character set, in front of the body; `^` marks where.
 #[test]
-fn the_style_sheet_goes_into_the_head() {
-    let plan = || notice().at_head_begin("<link>");
-    let page = "<html><head lang=en><title>x</title></head><body>y";
-    assert_eq!(
-        inject(plan(), page),
-        format!("<html><head lang=en><link><title>x</title></head><body>{NOTICE}y")
-    );
-    assert_eq!(inject(plan(), "<body>y"), format!("<body><link>{NOTICE}y"));
+fn a_script_ends_the_head_however_the_page_is_written() {
+    for marked in [
+        "<html><head lang=en><meta charset=utf-8><title>x</title>^</head><body>y",
+        "<head><script>var x = '</head>';</script><!-- </head> -->^</HEAD ><body>y",
+        "<html><head><title>x</title>^<body class=a>y",
+        "<title>x</title>^<div>y</div>",
+        "<body>^",
+        "text only",
+        "<head><title>x</title>^</head><frameset cols='1,1'><frame src=a></frameset>",
+        "<frameset cols='1,1'><frame src=a><frame src=b></frameset>",
+    ] {
+        let page = marked.replace('^', "");
+        let plan = InjectionPlan::new().at_head_end("<script></script>");
+        let expected = match marked {
+            "<body>^" => "<script></script><body>".to_owned(),
+            _ => marked.replace('^', "<script></script>"),
+        };
+        assert_eq!(inject(plan, &page), expected, "{marked}");
+    }
+    let plan = notice().at_head_end("<script></script>");
+    assert_eq!(inject(plan, "<b>y"), format!("<script></script>{NOTICE}<b>y"));
+}
+
+/// R-D5: in a portal's menu that is a list, a link becomes an item of the list; elsewhere it stands
+/// by itself.
+#[test]
+fn what_goes_into_a_list_becomes_an_item_of_it() {
+    let link = |page: &str, place| {
+        inject(InjectionPlan::new().at(&selector("#menu, .menu"), place, "<a>s</a>"), page)
+    };
+    for (page, expected) in [
+        ("<ul id=menu><li>a</ul>", "<ul id=menu><li>a<li><a>s</a></li></ul>"),
+        ("<OL class='x menu'></OL>", "<OL class='x menu'><li><a>s</a></li></OL>"),
+        ("<ul><li><div id=menu>a</div></ul>", "<ul><li><div id=menu>a<a>s</a></div></ul>"),
+        (
+            "<div id=menu><a>b</a></div><p id=menu>",
+            "<div id=menu><a>b</a><a>s</a></div><p id=menu>",
+        ),
+        ("<p>no menu</p>", "<p>no menu</p>"),
+    ] {
+        assert_eq!(link(page, Place::End), expected);
+    }
+    let at_once = link("<menu id=menu><li>a</menu>", Place::Begin);
+    assert_eq!(at_once, "<menu id=menu><li><a>s</a></li><li>a</menu>");
+    assert_eq!(link("<ul id=menu></ul>", Place::After), "<ul id=menu></ul><a>s</a>");
 }
 
 /// R-C1: links and messages at configured places, the login name kept.

@@ -11,6 +11,7 @@ mod login;
 mod next_step;
 mod password;
 mod security;
+mod session;
 mod set_password;
 mod sign_out;
 mod visit;
@@ -67,6 +68,7 @@ pub(super) fn router(pages: Pages) -> Router {
         .route(&at("welcome"), get(link::show_welcome).post(link::submit_welcome))
         .route(&at("confirm-email"), get(confirm_email::show).post(confirm_email::submit))
         .route(&at("current-pin"), get(current_pin::show).post(current_pin::submit))
+        .route(&at("session"), get(session::show).post(session::stay))
         .route(&at("sign-out"), get(sign_out::show).post(sign_out::submit))
         .route(&at("help"), get(help::show))
         .route(&at("static/{hash}/{name}"), get(asset))

@@ -15,7 +15,7 @@ use minijinja::value::Value;
 use super::{Pages, answer};
 use crate::domain::session::{LiveSession, Standing};
 use crate::web::answers::{
-    ErrorKind, Part, Refusal, html, lead_on, problem, said, set_retry_after,
+    ErrorKind, POLICY_OF_SESSION, Part, Refusal, html, lead_on, problem, said, set_retry_after,
 };
 use crate::web::csrf::{self, Binding};
 use crate::web::flash::{self, Flash};
@@ -124,7 +124,11 @@ impl Visit {
         let csrf = session
             .map(|session| csrf::token(&pages.services, &Binding::Session(session.record().id)));
         let context = context! { signed_in, csrf, ..context };
+        let asks = session.is_some() && pages.look.settings().session_warning.is_some();
         match pages.look.render(template, context) {
+            Some(page) if asks => {
+                Reply(html(status, page)).header("content-security-policy", POLICY_OF_SESSION)
+            }
             Some(page) => Reply(html(status, page)),
             None => Reply(pages.errors.page(ErrorKind::Internal, self.wants_json())),
         }

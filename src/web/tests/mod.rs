@@ -268,6 +268,8 @@ fn settings() -> PagesSettings {
             TimeZone::fixed(jiff::tz::offset(2)),
         )]),
         sends_mail: false,
+        security_link: true,
+        session_warning: Some(Duration::from_secs(300)),
         affected: vec!["Web portal".into(), "API".into(), "Softphone".into()],
     }
 }

@@ -74,7 +74,7 @@ async fn the_demo_mails_a_link_at_reject() {
     browser.log_in(carla, "91463").await;
     let message = browser.text("#passgate-message").await;
     assert!(message.contains("no e-mail address on file for you"), "{message}");
-    assert!(message.contains("Please contact the help desk, 555-0100."), "{message}");
+    assert!(message.contains("Please contact Example Voice, 555-0100."), "{message}");
 
     // The start page counts the mails while it is open.
     browser.open("/").await;

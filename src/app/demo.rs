@@ -147,7 +147,7 @@ fn configuration(
          [portal.admin]\nkind = \"oauth\"\nclient_id = \"{}\"\nclient_secret = \"{}\"\n\
          user = \"{}\"\npassword = \"{}\"\n\n\
          [rollout]\ntime_zone = \"UTC\"\nwarn = {}\nforce = {}\nreject = {}\n\n\
-         [support]\ncontact = \"the help desk, 555-0100\"\n\n\
+         [support]\ncontact = \"Example Voice, 555-0100\"\n\n\
          [[brand]]\nhosts = [\"localhost\"]\npublic_url = \"https://localhost:{}\"\n\
          name = \"Example Voice\"\n\
          mail_from = \"Example Voice <no-reply@portal.example>\"\n",

@@ -48,7 +48,7 @@ fn read(config: &Config) -> Result<Dressing, Vec<String>> {
             tenants: named.tenants.clone(),
             public_url: named.public_url.as_str().trim_end_matches('/').to_owned(),
             name: named.name.clone(),
-            support: named.support.clone().unwrap_or_else(|| config.support.contact.clone()),
+            support: named.support.clone().or_else(|| config.support.contact.clone()),
             mail_from: named.mail_from.clone().unwrap_or_else(|| sender(config)),
             language: named.locale.clone(),
             accent: named.accent.as_deref().and_then(Accent::new),

@@ -7,21 +7,22 @@ use super::value::Value;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SupportConfig {
     /// As it stands in a sentence: "Please contact …".
-    pub contact: String,
+    /// Without it, each language has words of its own.
+    pub contact: Option<String>,
 }
 
 pub(super) fn read(section: &Section<'_>) -> SupportConfig {
-    let contact = "your company administrator or support".to_owned();
-    SupportConfig { contact: section.or("contact", contact, Value::filled_text) }
+    SupportConfig { contact: section.get("contact", Value::optional_text).flatten() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{config, problems};
+    use super::super::testing::config;
 
     #[test]
-    fn a_contact_is_always_there() {
-        assert_eq!(config("").support.contact, "your company administrator or support");
-        assert!(problems("[support]\ncontact = \" \"\n")[0].contains("must not be empty"));
+    fn a_contact_can_be_named() {
+        assert_eq!(config("").support.contact, None);
+        let named = config("[support]\ncontact = \"555-0100\"\n").support.contact;
+        assert_eq!(named.as_deref(), Some("555-0100"));
     }
 }

@@ -225,7 +225,7 @@ impl Refusal {
             Self::BadEmail => "message.bad_email",
             Self::PasswordNeeded => "security.email_needs_password",
             Self::NoMail => {
-                let support = look.brand().support.as_str();
+                let support = look.support();
                 let text = look.texts().fill("security.email_off", &[("support", support)]);
                 return vec![Part::of(text)];
             }

@@ -18,8 +18,9 @@ pub struct Brand {
     pub public_url: String,
     /// The name on its pages and e-mails.
     pub name: String,
-    /// Whom its users should ask, as part of a sentence.
-    pub support: String,
+    /// Whom its users should ask, as part of a sentence; else the words of the language
+    /// (`common.support`).
+    pub support: Option<String>,
     /// The sender of its e-mails: `Name <address>`.
     pub mail_from: String,
     /// The language of readers whose browser names none that we speak, and of mails that nobody
@@ -130,7 +131,7 @@ pub(super) mod testing {
             tenants: Vec::new(),
             public_url: public_url.into(),
             name: name.into(),
-            support: "the Acme help desk, 555-0100".into(),
+            support: Some("the Acme help desk, 555-0100".into()),
             mail_from: "Acme Voice <no-reply@acme.example>".into(),
             language: Language::parse("en").expect("a tag"),
             accent: None,

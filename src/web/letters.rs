@@ -12,7 +12,7 @@ use minijinja::{Environment, context};
 
 use super::accent::Accent;
 use super::brand::{Brand, Brands};
-use super::look::{escape, templates};
+use super::look::{escape, support, templates};
 use super::overrides::Overrides;
 use super::texts::Texts;
 use crate::domain::language::Language;
@@ -232,7 +232,7 @@ impl Writing<'_> {
         let own = |key: &str| {
             let values = [
                 ("asked", self.moment(letter.asked_at)),
-                ("support", brand.support.clone()),
+                ("support", support(brand, texts).to_owned()),
                 ("until", until.clone()),
                 ("client", client.clone()),
             ];
@@ -262,7 +262,7 @@ impl Writing<'_> {
         };
         context! {
             product => brand.name.as_str(),
-            support => brand.support.as_str(),
+            support => support(brand, texts),
             accent => colours(brand),
             subject => own("subject"),
             heading => own("heading"),

@@ -14,7 +14,7 @@ const CODE: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
 
 fn settings() -> LetterSettings {
     let general = Brand {
-        support: "the help desk, 555-0100".into(),
+        support: Some("the help desk, 555-0100".into()),
         ..brand("Acme Voice", "https://portal.example.com")
     };
     LetterSettings {

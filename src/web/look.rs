@@ -115,9 +115,9 @@ impl Look {
         &self.language
     }
 
-    /// Whose pages these are.
-    pub fn brand(&self) -> &Brand {
-        &self.brand
+    /// Whom readers should ask, as part of a sentence.
+    pub fn support(&self) -> &str {
+        support(&self.brand, &self.texts)
     }
 
     pub fn settings(&self) -> &PagesSettings {
@@ -192,6 +192,11 @@ pub(super) fn templates(
     environment
 }
 
+/// Whom the readers of a brand should ask: its own words, or those of the language.
+pub(super) fn support<'a>(brand: &'a Brand, texts: &'a Texts) -> &'a str {
+    brand.support.as_deref().unwrap_or_else(|| texts.get("common.support"))
+}
+
 fn add_globals(
     environment: &mut Environment<'static>,
     settings: &PagesSettings,
@@ -205,7 +210,7 @@ fn add_globals(
     environment.add_global("assets", path(assets));
     environment.add_global("home", path(&settings.home));
     environment.add_global("product", brand.name.clone());
-    environment.add_global("support", brand.support.clone());
+    environment.add_global("support", support(brand, &words.texts).to_owned());
     environment.add_global("affected", settings.affected.clone());
     environment.add_global("sends_mail", settings.sends_mail);
     environment.add_global("warns", settings.session_warning.is_some());

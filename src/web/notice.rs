@@ -290,7 +290,7 @@ impl Look {
     /// The words of a message, as plain text.
     pub(super) fn message_text(&self, message: &Message) -> String {
         let texts = self.texts();
-        let support = self.brand().support.as_str();
+        let support = self.support();
         let key = match message {
             Message::Refused => "message.refused",
             Message::Locked { wait } => {

@@ -175,7 +175,7 @@ impl Asked {
 
     /// What is said when all is done that a form can do.
     fn said(self, pages: &Pages, visit: &Visit, outcome: &FormOutcome) -> Response {
-        let (texts, support) = (pages.look.texts(), pages.look.brand().support.as_str());
+        let (texts, support) = (pages.look.texts(), pages.look.support());
         let (good, title, text) = match outcome {
             FormOutcome::Mailed { to, at, kind, tenant } => {
                 let links = &pages.services.policies.links;
@@ -204,7 +204,7 @@ impl Asked {
 
     /// Without e-mail there is nothing that these pages could do.
     fn off(self, pages: &Pages, visit: &Visit) -> Response {
-        let (texts, support) = (pages.look.texts(), pages.look.brand().support.as_str());
+        let (texts, support) = (pages.look.texts(), pages.look.support());
         let text = texts.fill("ask.off", &[("support", support)]);
         told(pages, visit, StatusCode::NOT_FOUND, &format!("{}.title", self.key()), text)
     }

@@ -115,7 +115,7 @@ fn questions(pages: &Pages, phase: Phase) -> Vec<Value> {
     }
     rows.extend([("signed_out", "signed_out.answer"), ("asked", "asked.answer")]);
     let life = texts.span(pages.services.policies.links.reset);
-    let values = [("support", pages.look.brand().support.as_str()), ("life", life.as_str())];
+    let values = [("support", pages.look.support()), ("life", life.as_str())];
     rows.into_iter()
         .map(|(question, answer)| {
             context! {

@@ -169,7 +169,7 @@ fn mailbox(pages: &Pages, visit: &Visit) -> Response {
         Some(left) => (pages.look.message_text(&left.message), "reset.mailbox_told"),
         None => (texts.get("reset.mailbox_text").to_owned(), "reset.mailbox_hint"),
     };
-    let support = &pages.look.brand().support;
+    let support = pages.look.support();
     let hint = texts.fill(hint, &[("support", support)]);
     let reply = NextStep {
         status: StatusCode::OK,

@@ -64,7 +64,7 @@ impl NextStep {
             _ => Way::Portal,
         };
         let life = texts.span(life);
-        let support = &pages.look.brand().support;
+        let support = pages.look.support();
         let text = match (purpose, problem) {
             (Purpose::Reset | Purpose::Welcome, CodeProblem::Expired) if !helps => {
                 "link.expired_without_mail".to_owned()

@@ -27,6 +27,7 @@ mod delivery;
 mod force;
 mod forwarding;
 mod framing;
+mod initial_password;
 mod kill;
 mod links;
 mod lockout;

@@ -25,7 +25,7 @@ const COLUMNS: [Column; 7] = [
     ("LAST LOGIN", |account| time(account, "last_login_at")),
 ];
 
-const DETAILS: [Column; 11] = [
+const DETAILS: [Column; 12] = [
     ("ID", |account| text(account, "id")),
     COLUMNS[0],
     COLUMNS[1],
@@ -34,6 +34,7 @@ const DETAILS: [Column; 11] = [
     COLUMNS[4],
     COLUMNS[5],
     ("PASSWORD SET", |account| time(account, "password_set_at")),
+    ("INITIAL PASSWORD UNTIL", |account| time(account, "initial_password_expires_at")),
     ("PIN WRITE-BACK", |account| text(account, "pin_write_back")),
     COLUMNS[6],
     ("CREATED", |account| time(account, "created_at")),
@@ -64,6 +65,9 @@ pub(super) fn run(
         AccountsCommand::Export(wanted) => export(&gateway, &wanted, output),
         AccountsCommand::Reset(which) => each(&gateway, &which, "reset", &ASKED, output),
         AccountsCommand::Welcome(which) => each(&gateway, &which, "welcome", &ASKED, output),
+        AccountsCommand::InitialPassword { account } => {
+            initial_password(&gateway, &account, output)
+        }
         AccountsCommand::Unlock(which) => each(&gateway, &which, "unlock", &COLUMNS, output),
         AccountsCommand::Disable(which) => each(&gateway, &which, "disable", &COLUMNS, output),
         AccountsCommand::Enable(which) => each(&gateway, &which, "enable", &COLUMNS, output),
@@ -103,6 +107,33 @@ fn add(gateway: &Gateway, new: &AddArguments, output: &Output) -> Result<ExitCod
                 new.login
             )));
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The initial password alone on its line; what else is to be known is a note.
+fn initial_password(
+    gateway: &Gateway,
+    account: &str,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let issued = gateway.post(&format!("/accounts/{}/initial-password", segment(account)))?;
+    match output.json {
+        true => output.value(&issued)?,
+        false => output.line(&text(&issued, "initial_password"))?,
+    }
+    output.note(&format!(
+        "This is shown once. It works until {} for {}, and leads only to the page where a portal \
+         password is chosen.",
+        time(&issued, "expires_at"),
+        text(&issued, "login"),
+    ))?;
+    if !issued["locked_until"].is_null() {
+        output.note(&format!(
+            "After failed logins the login name is locked until {}; `passgate accounts unlock` \
+             lifts that.",
+            time(&issued, "locked_until"),
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -124,6 +124,12 @@ pub(super) enum AccountsCommand {
     Reset(Which),
     /// E-mail a new user a link that sets portal password and voicemail PIN
     Welcome(Which),
+    /// Issue a one-time initial password, to be read out to its user; shown once
+    InitialPassword {
+        /// Login name or id
+        #[arg(value_name = "LOGIN")]
+        account: String,
+    },
     /// Lift the lock that failed logins brought about
     Unlock(Which),
     /// Switch off; ends all sessions at once

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::initial_password::StoredInitial;
 use super::login_name::LoginName;
 
 /// Stable identity of an account; never reused.
@@ -72,6 +73,9 @@ pub struct Account {
     pub password: Option<StoredPassword>,
     /// The hash that the present password replaced: an old app that repeats it counts once (R-C5).
     pub previous_password: Option<StoredPassword>,
+    /// A one-time initial password that is out (R-E1). It changes no state: an account with nothing
+    /// but this is still one without a portal password.
+    pub initial_password: Option<StoredInitial>,
     /// The PIN that is replayed to the PBX.
     pub pin: Option<SealedPin>,
     /// Set when the PBX refused the stored PIN: replay stops until a PIN that works is known (R-B6).

@@ -24,6 +24,8 @@ pub enum Check {
     PinRefused,
     /// The PBX wants more (its own MFA); proves nothing yet.
     PinChallenged,
+    /// The one-time initial password is right, and its time is not over.
+    InitialRight,
 }
 
 /// What happens next.
@@ -39,6 +41,8 @@ pub enum Decision {
     },
     /// Open a session that reaches only the set-password page (R-A3).
     Hold,
+    /// The same without a PBX session: nobody has told a PIN (R-E1).
+    Replace,
     /// The PIN is right, but its time is over (R-A4).
     TooLate,
     /// The PBX asks its second question; a pending session answers it, then the decision is
@@ -59,6 +63,8 @@ pub fn login_decision(account: AccountState, check: Check, phase: Phase) -> Deci
     match (account, check) {
         (Disabled, _) => Decision::RefuseDisabled,
         (Password, Check::PasswordRight) => Decision::Replay,
+        // In every phase: it is no PIN, and leads to nothing but a portal password (R-E1).
+        (Password | PinOnly, Check::InitialRight) => Decision::Replace,
         (Password | PinOnly, Check::FormerSecret) => Decision::RefuseFormer,
         // R-A5: once there is a password, no answer of the PBX opens the portal.
         (Password, _) => Decision::Refuse,
@@ -82,13 +88,14 @@ mod tests {
 
     const STATES: [AccountState; 3] =
         [AccountState::PinOnly, AccountState::Password, AccountState::Disabled];
-    const CHECKS: [Check; 6] = [
+    const CHECKS: [Check; 7] = [
         Check::PasswordRight,
         Check::PasswordWrong,
         Check::FormerSecret,
         Check::PinAccepted,
         Check::PinRefused,
         Check::PinChallenged,
+        Check::InitialRight,
     ];
     const PHASES: [Phase; 4] = [Phase::Quiet, Phase::Warn, Phase::Force, Phase::Reject];
 
@@ -103,6 +110,7 @@ mod tests {
                         (AccountState::Disabled, _, _) => Decision::RefuseDisabled,
                         (AccountState::Password, Check::PasswordRight, _) => Decision::Replay,
                         (_, Check::FormerSecret, _) => Decision::RefuseFormer,
+                        (_, Check::InitialRight, _) => Decision::Replace,
                         (AccountState::PinOnly, Check::PinAccepted, Phase::Quiet) => {
                             Decision::Open { notice: false }
                         }
@@ -132,6 +140,17 @@ mod tests {
                 let decision = login_decision(AccountState::Password, check, phase);
                 assert_eq!(decision, Decision::Refuse, "{check:?} {phase:?}");
             }
+        }
+    }
+
+    /// R-E1: an initial password never opens the portal, whatever the account and the phase, and
+    /// nothing for an account that is switched off.
+    #[test]
+    fn an_initial_password_leads_only_to_its_replacement() {
+        for phase in PHASES {
+            let decided = STATES.map(|state| login_decision(state, Check::InitialRight, phase));
+            let expected = [Decision::Replace, Decision::Replace, Decision::RefuseDisabled];
+            assert_eq!(decided, expected, "{phase:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod email_address;
+pub mod initial_password;
 pub mod jar;
 pub mod language;
 pub mod lockout;

@@ -160,6 +160,7 @@ mod tests {
             disabled: false,
             password: None,
             previous_password: None,
+            initial_password: None,
             pin: None,
             pin_refused: false,
             epoch: 7,

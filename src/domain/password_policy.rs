@@ -85,6 +85,8 @@ pub enum PasswordProblem {
     /// It has the shape of a voicemail PIN. Typed with a wrong login name it would be tried at the
     /// PBX like one, and a portal password never leaves Passgate (R-B5).
     LooksLikePin,
+    /// It is the one-time initial password that it shall replace (R-E1).
+    IsInitial,
 }
 
 /// One rule, for pages that show the rules and tick them off while the user types.

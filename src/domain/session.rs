@@ -42,6 +42,8 @@ pub enum ObtainedWith {
     Pin,
     /// The portal password.
     Password,
+    /// A one-time initial password: it reaches only the page where it is replaced (R-E1).
+    InitialPassword,
 }
 
 /// How far the login came.
@@ -64,7 +66,7 @@ pub enum Standing {
         /// Whether the warn notice is shown.
         notice: bool,
     },
-    /// Only the set-password page (force).
+    /// Only the set-password page (force, or an initial password).
     Held,
     /// Only the profile's challenge paths.
     Challenge,
@@ -94,6 +96,10 @@ pub struct Ending {
 
 /// A challenge that is not answered ends after ten minutes.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(600);
+
+/// A session that began with an initial password ends after half an hour: somebody else may sit
+/// before the open page by then. The initial password itself still works.
+pub const REPLACING_LIFE: Duration = Duration::from_secs(1800);
 
 /// A session as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -345,7 +351,8 @@ impl LiveSession {
             (Progress::Challenge, _, _) => Standing::Challenge,
             (Progress::PinNeeded, _, _) => Standing::PinNeeded,
             (Progress::Complete, ObtainedWith::Password, _) => Standing::Full { notice: false },
-            (Progress::Complete, ObtainedWith::Pin, Phase::Force) => Standing::Held,
+            (Progress::Complete, ObtainedWith::Pin, Phase::Force)
+            | (Progress::Complete, ObtainedWith::InitialPassword, _) => Standing::Held,
             (Progress::Complete, ObtainedWith::Pin, phase) => {
                 Standing::Full { notice: phase == Phase::Warn }
             }
@@ -375,6 +382,11 @@ impl LiveSession {
         };
         if self.record.progress == Progress::Challenge
             && older_than(self.record.created_at, CHALLENGE_LIFE)
+        {
+            return true;
+        }
+        if self.record.obtained_with == ObtainedWith::InitialPassword
+            && older_than(self.record.created_at, REPLACING_LIFE)
         {
             return true;
         }

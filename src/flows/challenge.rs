@@ -32,6 +32,8 @@ pub async fn answered(
     let check = match record.obtained_with {
         ObtainedWith::Pin => Check::PinAccepted,
         ObtainedWith::Password => Check::PasswordRight,
+        // The PBX is not asked before it is replaced.
+        ObtainedWith::InitialPassword => Check::InitialRight,
     };
     match login_decision(account.state(), check, phase) {
         Decision::Open { .. } | Decision::Hold | Decision::Replay => {}

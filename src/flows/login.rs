@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::initial_password::{Typed, check_initial, is_still_out};
 use super::lock_notice::tell_owner;
 use super::opening::{Opened, Opening};
 use super::pbx::{Asker, PinVerdict};
@@ -161,11 +162,17 @@ async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result
     let account = services.accounts.find(login).await?;
     let state = account.as_ref().map_or(AccountState::PinOnly, Account::state);
 
+    let initial = match &account {
+        Some(account) => check_initial(services, account, &attempt.secret).await?,
+        None => Typed::SomethingElse,
+    };
     let (check, pbx) = match (&account, state) {
         (_, AccountState::Disabled) => (Check::PasswordWrong, None),
+        _ if initial == Typed::Right => (Check::InitialRight, None),
         (Some(account), AccountState::Password) => {
             (check_password(services, account, &attempt.secret).await?, None)
         }
+        (Some(_), _) if initial == Typed::Wrong => (Check::PinRefused, None),
         (None, _) if !services.policies.create_on_first_login || !login.is_plain() => {
             (Check::PinRefused, None)
         }
@@ -175,6 +182,7 @@ async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result
     let phase = services.policies.rollout.phase(login.tenant(), now(services));
     match (login_decision(state, check, phase), account, pbx) {
         (Decision::Replay, Some(account), _) => replay(services, attempt, account).await,
+        (Decision::Replace, Some(account), _) => open_to_replace(services, attempt, account).await,
         (Decision::Open { .. } | Decision::Hold, account, Some(pbx)) => {
             open_with_pin(services, attempt, login, account, pbx, Progress::Complete).await
         }
@@ -273,6 +281,25 @@ async fn replay(
     let verdict = open(services, attempt, account, pbx, ObtainedWith::Password, progress).await?;
     if let (Some(pin), Verdict::Opened(opened)) = (unproved, &verdict) {
         opened.session.hold_pin(pin);
+    }
+    Ok(verdict)
+}
+
+/// The initial password is right: opens a session without one at the PBX, which reaches only the
+/// page where it is replaced (R-E1).
+async fn open_to_replace(
+    services: &Services,
+    attempt: &LoginAttempt,
+    account: Account,
+) -> Result<Verdict, Outage> {
+    let (pbx, with) = (PortalSession::none(), ObtainedWith::InitialPassword);
+    let checked = account.clone();
+    let verdict = open(services, attempt, account, pbx, with, Progress::Complete).await?;
+    if let Verdict::Opened(opened) = &verdict
+        && !is_still_out(services, &checked).await?
+    {
+        services.sessions.end(&opened.session.record().id).await?;
+        return Ok(Verdict::Refused { reason: "bad_password", former: None });
     }
     Ok(verdict)
 }

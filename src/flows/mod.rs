@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod challenge;
 pub mod courier;
 pub mod current_pin;
+pub mod initial_password;
 mod lock_notice;
 pub mod login;
 pub mod mails;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::initial_password::{Typed, check_initial};
 use super::login::{stored_pin, wait_for_floor};
 use super::opening::{Opened, Opening};
 use super::pbx::Asker;
@@ -36,6 +37,18 @@ pub enum Occasion {
     Reset,
     /// By a welcome link (R-D4).
     Welcome,
+    /// In the place of a one-time initial password (R-E1).
+    Initial,
+}
+
+impl Occasion {
+    /// Why a session is held back.
+    pub fn of(session: &LiveSession) -> Self {
+        match session.record().obtained_with {
+            ObtainedWith::InitialPassword => Self::Initial,
+            ObtainedWith::Pin | ObtainedWith::Password => Self::Forced,
+        }
+    }
 }
 
 /// What the page asks about the voicemail PIN.
@@ -167,8 +180,11 @@ impl Services {
             Occasion::Forced => PinField::Confirm,
             // Known, or to be read when it is needed.
             Occasion::Reset if known || self.subscribers.reading() => PinField::Unasked,
-            Occasion::Reset | Occasion::Welcome if !writable => PinField::Unasked,
-            Occasion::Reset | Occasion::Welcome => {
+            // Who was given an initial password may not know the PIN: nobody can confirm it.
+            Occasion::Reset | Occasion::Welcome | Occasion::Initial if !writable => {
+                PinField::Unasked
+            }
+            Occasion::Reset | Occasion::Welcome | Occasion::Initial => {
                 // One that is still being written is not written over.
                 match self.credentials.entry(account.id).await? {
                     Some(_) => PinField::Unasked,
@@ -182,10 +198,12 @@ impl Services {
 /// A login this long ago proves nothing any more: somebody else may sit before the open page.
 const PROOF_HOLDS: SignedDuration = SignedDuration::from_mins(15);
 
-/// Whether the page asks for the present PIN, too: the login of this session was long ago.
+/// Whether the page asks for the present PIN, too: the login of this session was long ago. Not of
+/// somebody with an initial password, who may not know it: their session is short instead.
 pub fn needs_proof(services: &Services, session: &LiveSession) -> bool {
     // In both directions: a clock that was put back makes no proof hold longer.
-    services.clock.now().duration_since(session.record().created_at).abs() > PROOF_HOLDS
+    let since_login = services.clock.now().duration_since(session.record().created_at);
+    Occasion::of(session) == Occasion::Forced && since_login.abs() > PROOF_HOLDS
 }
 
 /// Sets the password of a session that the force phase holds back, and opens the portal.
@@ -214,7 +232,12 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
         host: &form.host,
         language: form.language.as_ref(),
     };
-    let field = services.pin_field(&account, Occasion::Forced).await?;
+    let occasion = Occasion::of(&form.session);
+    // Void: another one was issued, or the account was switched off and on again.
+    if occasion == Occasion::Initial && account.initial_password.is_none() {
+        return Ok(SetOutcome::Gone);
+    }
+    let field = services.pin_field(&account, occasion).await?;
     // What needs no proof is checked first: a typing mistake costs the user no attempt.
     let wanted = match wanted(services, &account, &form.choice, field) {
         Ok(wanted) => wanted,
@@ -239,8 +262,13 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
     let Some(account) = services.accounts.by_id(account.id).await? else {
         return Ok(SetOutcome::Gone);
     };
-    // Who asks knows the PIN; a password with it inside would be known to whoever learns the PIN.
-    let password = holds_pin(services, &account, &form.choice.password)?;
+    let password = match occasion {
+        // It must be replaced, and not by itself.
+        Occasion::Initial => is_initial(services, &account, &form.choice.password).await?,
+        // Who asks knows the PIN; a password with it inside would be known to whoever learns the
+        // PIN.
+        _ => holds_pin(services, &account, &form.choice.password)?,
+    };
     if !password.is_empty() {
         return Ok(SetOutcome::Against { password, pin: Vec::new() });
     }
@@ -255,10 +283,20 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
     // both.
     let kept = !stale && saved.pin != PinFate::Written && !pbx.jar.is_empty();
     services.sessions.end_all(account.id, None).await?;
-    if !kept {
+    if !kept && !pbx.jar.is_empty() {
         services.leave(&pbx, asker).await;
     }
     enter(services, saved, kept.then_some(pbx), asker).await
+}
+
+/// Whether a password is the initial password that it shall replace.
+async fn is_initial(
+    services: &Services,
+    account: &Account,
+    password: &Secret,
+) -> Result<Vec<PasswordProblem>, Outage> {
+    let typed = check_initial(services, account, password).await?;
+    Ok((typed == Typed::Right).then_some(PasswordProblem::IsInitial).into_iter().collect())
 }
 
 /// Whether a password holds the PIN on file. To be asked only when whoever asks is known to know

@@ -78,7 +78,7 @@ pub(super) fn stand(services: &Services, session: Arc<LiveSession>) -> Option<Ad
     // The phase rules hold for sessions obtained with a PIN only: the others skip the look-up.
     let phase = match record.obtained_with {
         ObtainedWith::Pin => services.policies.rollout.phase(record.login.tenant(), now),
-        ObtainedWith::Password => Phase::Quiet,
+        ObtainedWith::Password | ObtainedWith::InitialPassword => Phase::Quiet,
     };
     match session.standing(&services.policies.session, phase, now) {
         Standing::Ended => None,

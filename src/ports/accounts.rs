@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::Unavailable;
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
+use crate::domain::initial_password::StoredInitial;
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::NewMail;
 
@@ -31,12 +32,14 @@ pub enum AccountChange {
     Pin(SealedPin),
     /// The PBX refused the PIN on file: replay stops.
     PinRefused,
+    /// A one-time initial password, in the place of the one before (R-E1).
+    InitialPassword(StoredInitial),
     /// A completed login.
     LoggedIn {
         /// When.
         at: Timestamp,
     },
-    /// Switched off or on again. *epoch* when switched off.
+    /// Switched off or on again. *epoch* when switched off; an initial password is void then.
     Disabled(bool),
     /// Details on file; `None` leaves a field as it is, `email: Some(None)` removes the address.
     Details {

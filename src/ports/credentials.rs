@@ -44,8 +44,8 @@ pub enum JournalStep {
 pub struct CredentialChange {
     /// Whose.
     pub account: AccountId,
-    /// The new password. It moves the epoch on, keeps the one before as `previous_password`, and
-    /// deletes the account's sessions.
+    /// The new password. It moves the epoch on, keeps the one before as `previous_password`, makes
+    /// an initial password void, and deletes the account's sessions.
     pub password: Option<NewPassword>,
     /// The PIN that the PBX is known to accept; also lifts `pin_refused`.
     pub pin: Option<SealedPin>,

@@ -42,6 +42,7 @@ fn account(login: &str, name: &str) -> Account {
         disabled: false,
         password: None,
         previous_password: None,
+        initial_password: None,
         pin: None,
         pin_refused: false,
         epoch: 0,

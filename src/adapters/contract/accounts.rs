@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::{World, fresh_id, login, new_account, run_against};
 use crate::domain::account::{AccountState, NewAccount, Role, SealedPin};
+use crate::domain::initial_password::StoredInitial;
 use crate::domain::mail::MailKind;
+use crate::domain::session::ObtainedWith;
 use crate::ports::{
     AccountChange, AccountQuery, AccountStore, Created, ImportRow, Imported, Outbox, SessionStore,
 };
@@ -79,6 +81,46 @@ async fn changes_move_the_epoch_where_they_must(world: World) {
     assert_eq!((stored.name.as_str(), stored.epoch), ("N", 3));
     let unknown = world.accounts.change(fresh_id(), AccountChange::Disabled(true), None).await;
     assert_eq!(unknown.unwrap(), None);
+}
+
+/// R-E1: an initial password stays over a restart, ends no session, and is void with the next one,
+/// with a portal password, and when the account is switched off.
+async fn an_initial_password_is_out_until_it_is_void(world: World) {
+    let account = world.account("1001@abc.example").await;
+    let mut session = world.session_of(&account);
+    session.obtained_with = ObtainedWith::InitialPassword;
+    world.sessions.open(session.clone()).await.unwrap();
+    let initial = |phc: &str| StoredInitial { phc: phc.into(), expires_at: world.now() };
+    let issue = async |phc: &str| {
+        let change = AccountChange::InitialPassword(initial(phc));
+        let (issued, durable) =
+            world.durably(world.accounts.change(account.id, change, None)).await;
+        assert!(durable);
+        let issued = issued.unwrap().unwrap();
+        assert_eq!(issued.initial_password, Some(initial(phc)));
+        issued
+    };
+    issue("first").await;
+    let second = issue("second").await;
+    assert_eq!((second.epoch, second.state()), (account.epoch, AccountState::PinOnly));
+    let password = world.set_password(account.id, "one").await;
+    assert_eq!(password.initial_password, None);
+    assert_eq!(issue("third").await.state(), AccountState::Password);
+    let change = |change| world.accounts.change(account.id, change, None);
+    let disabled = change(AccountChange::Disabled(true)).await.unwrap().unwrap();
+    assert_eq!(disabled.initial_password, None);
+    let enabled = change(AccountChange::Disabled(false)).await.unwrap().unwrap();
+    assert_eq!(enabled.initial_password, None);
+    let fourth = issue("fourth").await;
+    let other = world.account("1002@abc.example").await;
+    let mut session = world.session_of(&other);
+    session.obtained_with = ObtainedWith::InitialPassword;
+    world.sessions.open(session.clone()).await.unwrap();
+
+    let world = world.restarted().await;
+    assert_eq!(world.accounts.by_id(account.id).await.unwrap(), Some(fourth));
+    let kept = world.sessions.find(&session.id).await.unwrap().unwrap();
+    assert_eq!(kept.snapshot(), session);
 }
 
 /// What was asked for before the credential changed does nothing after it.
@@ -381,6 +423,7 @@ mod sqlite {
     run_against!(World::sqlite:
         a_login_name_is_given_once,
         changes_move_the_epoch_where_they_must,
+        an_initial_password_is_out_until_it_is_void,
         a_change_of_an_older_epoch_does_nothing,
         of_concurrent_changes_one_wins,
         a_confirmed_address_is_reported_with_the_change,

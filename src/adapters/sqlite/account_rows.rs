@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{from_micros, to_micros, unavailable, unreadable};
 use crate::domain::account::{Account, AccountId, Role, SealedPin, StoredPassword};
+use crate::domain::initial_password::StoredInitial;
 use crate::domain::login_name::{LoginName, fold};
 use crate::ports::Unavailable;
 
@@ -13,8 +14,8 @@ use crate::ports::Unavailable;
 macro_rules! account_columns {
     () => {
         "id, tenant, extension, extension_order, email, name, role, disabled, password_phc, \
-         password_set_at, previous_phc, previous_set_at, pin, pin_refused, epoch, last_login_at, \
-         created_at"
+         password_set_at, previous_phc, previous_set_at, initial_phc, initial_expires_at, pin, \
+         pin_refused, epoch, last_login_at, created_at"
     };
 }
 pub(super) use account_columns;
@@ -28,6 +29,10 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, Unavailable> {
         let phc = row.try_get::<Option<String>, _>(phc).map_err(unavailable)?;
         Ok(phc.zip(time(set_at)?).map(|(phc, set_at)| StoredPassword { phc, set_at }))
     };
+    let initial_phc = row.try_get::<Option<String>, _>("initial_phc").map_err(unavailable)?;
+    let initial_password = initial_phc
+        .zip(time("initial_expires_at")?)
+        .map(|(phc, expires_at)| StoredInitial { phc, expires_at });
     let epoch: i64 = row.try_get("epoch").map_err(unavailable)?;
     Ok(Account {
         id: account_id(row.try_get("id").map_err(unavailable)?)?,
@@ -38,6 +43,7 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, Unavailable> {
         disabled: row.try_get("disabled").map_err(unavailable)?,
         password: password("password_phc", "password_set_at")?,
         previous_password: password("previous_phc", "previous_set_at")?,
+        initial_password,
         pin: row.try_get::<Option<Vec<u8>>, _>("pin").map_err(unavailable)?.map(SealedPin),
         pin_refused: row.try_get("pin_refused").map_err(unavailable)?,
         epoch: u64::try_from(epoch).map_err(|_| unreadable("an epoch"))?,
@@ -66,11 +72,12 @@ pub(super) async fn update(
 ) -> Result<(), Unavailable> {
     let password = account.password.as_ref();
     let previous = account.previous_password.as_ref();
+    let initial = account.initial_password.as_ref();
     sqlx::query(
         "UPDATE accounts
             SET email = ?, name = ?, role = ?, search = ?, disabled = ?, password_phc = ?,
-                password_set_at = ?, previous_phc = ?, previous_set_at = ?, pin = ?,
-                pin_refused = ?, epoch = ?, last_login_at = ?
+                password_set_at = ?, previous_phc = ?, previous_set_at = ?,
+                initial_phc = ?, initial_expires_at = ?, pin = ?, pin_refused = ?, epoch = ?, last_login_at = ?
           WHERE id = ?",
     )
     .bind(&account.email)
@@ -82,6 +89,8 @@ pub(super) async fn update(
     .bind(password.map(|password| to_micros(password.set_at)))
     .bind(previous.map(|password| password.phc.as_str()))
     .bind(previous.map(|password| to_micros(password.set_at)))
+    .bind(initial.map(|initial| initial.phc.as_str()))
+    .bind(initial.map(|initial| to_micros(initial.expires_at)))
     .bind(account.pin.as_ref().map(|pin| pin.0.as_slice()))
     .bind(account.pin_refused)
     .bind(i64::try_from(account.epoch).map_err(|_| unreadable("an epoch"))?)

@@ -12,6 +12,7 @@ use super::account_rows::{
 };
 use super::{Database, from_micros, outbox, to_micros, unavailable, unreadable};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount};
+use crate::domain::initial_password::StoredInitial;
 use crate::domain::login_name::{LoginName, fold};
 use crate::ports::{
     AccountChange, AccountPage, AccountQuery, AccountStore, Created, ImportRow, Imported,
@@ -250,6 +251,10 @@ fn apply(mut account: Account, change: AccountChange) -> Result<Account, Unavail
         }
         AccountChange::Pin(pin) => put_pin(&mut account, pin),
         AccountChange::PinRefused => account.pin_refused = true,
+        AccountChange::InitialPassword(initial) => {
+            let expires_at = from_micros(to_micros(initial.expires_at))?;
+            account.initial_password = Some(StoredInitial { expires_at, ..initial });
+        }
         AccountChange::LoggedIn { at } => {
             let at = from_micros(to_micros(at))?;
             account.last_login_at = account.last_login_at.max(Some(at));
@@ -257,6 +262,9 @@ fn apply(mut account: Account, change: AccountChange) -> Result<Account, Unavail
         AccountChange::Disabled(disabled) => {
             if disabled && !account.disabled {
                 account.epoch += 1;
+            }
+            if disabled {
+                account.initial_password = None;
             }
             account.disabled = disabled;
         }

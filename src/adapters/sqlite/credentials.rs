@@ -201,6 +201,8 @@ fn put_password(account: &mut Account, phc: String, at: Timestamp) -> Result<(),
     if let Some(before) = account.password.replace(StoredPassword { phc, set_at }) {
         account.previous_password = Some(before);
     }
+    // Used up, or no longer needed (R-E1).
+    account.initial_password = None;
     account.epoch += 1;
     Ok(())
 }

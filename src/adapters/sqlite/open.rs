@@ -267,6 +267,15 @@ mod tests {
         .execute(&pool)
         .await
         .unwrap();
+        sqlx::query(
+            "INSERT INTO sessions VALUES (?, ?, '1001@abc.example', 'password', 'complete', 3, 0, 0,
+                                          x'07', 2, 0, 'Firefox', '203.0.113.7')",
+        )
+        .bind([9_u8; 32].as_slice())
+        .bind(id.0.as_bytes().as_slice())
+        .execute(&pool)
+        .await
+        .unwrap();
         pool.close().await;
 
         let database = Database::open(&path).await.unwrap();
@@ -274,6 +283,13 @@ mod tests {
         let kept = accounts.by_id(id).await.unwrap().unwrap();
         assert_eq!((kept.name.as_str(), kept.epoch), ("Ada", 3));
         assert_eq!(kept.pin, Some(SealedPin(vec![0, 255])));
+        // Nobody is signed out by it.
+        let jar: Vec<u8> = sqlx::query_scalar("SELECT jar FROM sessions WHERE account = ?")
+            .bind(id.0.as_bytes().as_slice())
+            .fetch_one(&database.inner.writer)
+            .await
+            .unwrap();
+        assert_eq!(jar, [7]);
         // What the later steps brought works for it.
         let codes = super::super::SqliteCodes::new(database.clone());
         let code = OneTimeCode([7; 32]);

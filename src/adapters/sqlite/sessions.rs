@@ -361,6 +361,7 @@ fn obtained_with_text(with: ObtainedWith) -> &'static str {
     match with {
         ObtainedWith::Pin => "pin",
         ObtainedWith::Password => "password",
+        ObtainedWith::InitialPassword => "initial",
     }
 }
 
@@ -368,6 +369,7 @@ fn obtained_with(text: &str) -> Result<ObtainedWith, Unavailable> {
     match text {
         "pin" => Ok(ObtainedWith::Pin),
         "password" => Ok(ObtainedWith::Password),
+        "initial" => Ok(ObtainedWith::InitialPassword),
         _ => Err(unreadable("a session")),
     }
 }

@@ -8,6 +8,7 @@ mod clock;
 mod export;
 mod health;
 mod import;
+mod initial_password;
 mod keys;
 mod mails;
 mod problem;
@@ -97,6 +98,7 @@ fn api(state: &AdminState, access: Access) -> Router<AdminState> {
         .route("/accounts/{account}/sign-out", post(accounts::sign_out))
         .route("/accounts/{account}/reset", post(mails::reset))
         .route("/accounts/{account}/welcome", post(mails::welcome))
+        .route("/accounts/{account}/initial-password", post(initial_password::issue))
         .route("/outbox", get(mails::list))
         .route("/outbox/{id}/retry", post(mails::retry))
         .route("/sessions", get(sessions::list))

@@ -50,6 +50,7 @@ fn body(session: &SessionRecord) -> Value {
         "obtained_with": match session.obtained_with {
             ObtainedWith::Pin => "pin",
             ObtainedWith::Password => "password",
+            ObtainedWith::InitialPassword => "initial_password",
         },
         "client": session.client,
         "user_agent": session.user_agent,

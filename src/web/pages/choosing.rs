@@ -46,7 +46,7 @@ pub(super) fn drawn(pages: &Pages, field: PinField, occasion: Occasion) -> Optio
             let length = pin_length(pages);
             let label = match occasion {
                 Occasion::Welcome => "choose.pin_first",
-                Occasion::Forced | Occasion::Reset => "choose.pin_new",
+                Occasion::Forced | Occasion::Reset | Occasion::Initial => "choose.pin_new",
             };
             Some(context! {
                 label => texts.get(label),

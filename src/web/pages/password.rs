@@ -131,5 +131,6 @@ fn sentence(texts: &Texts, problem: PasswordProblem) -> String {
         PasswordProblem::IsPin => texts.get("problem.pin").to_owned(),
         PasswordProblem::TooCommon => texts.get("problem.common").to_owned(),
         PasswordProblem::LooksLikePin => texts.get("problem.pin_shape").to_owned(),
+        PasswordProblem::IsInitial => texts.get("problem.initial").to_owned(),
     }
 }

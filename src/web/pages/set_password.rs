@@ -1,5 +1,5 @@
 //! `{prefix}/set-password`: the only page that the force phase leaves to a session that was
-//! obtained with the PIN (R-A3).
+//! obtained with the PIN (R-A3), and the only one that an initial password leads to (R-E1).
 
 use std::sync::Arc;
 
@@ -101,6 +101,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
 /// What the page asks of this user.
 struct Asked {
     account: Account,
+    occasion: Occasion,
     pin: PinField,
     /// The present PIN, beside the new one.
     proof: bool,
@@ -112,12 +113,13 @@ impl Asked {
     /// `Err` is the answer when it cannot be found out.
     async fn of(pages: &Pages, visit: &Visit, session: &LiveSession) -> Result<Self, Response> {
         let account = password::account(pages, visit, session).await?;
-        let pin = choosing::pin_field(pages, visit, &account, Occasion::Forced).await?;
+        let occasion = Occasion::of(session);
+        let pin = choosing::pin_field(pages, visit, &account, occasion).await?;
         let services = &pages.services;
         // A PIN that is confirmed is the present one: it is not asked for twice.
         let proof = pin != PinField::Confirm && needs_proof(services, session);
         let email = account.email.is_none() && services.mail.is_some();
-        Ok(Self { account, pin, proof, email })
+        Ok(Self { account, occasion, pin, proof, email })
     }
 
     /// The field in which the present PIN is typed.
@@ -137,6 +139,7 @@ impl Asked {
         email: &str,
     ) -> Reply {
         let lead = match self.pin {
+            _ if self.occasion == Occasion::Initial => "set_password.lead_initial",
             PinField::Unasked => "set_password.lead_unasked",
             PinField::Confirm | PinField::New => "set_password.lead",
         };
@@ -144,7 +147,7 @@ impl Asked {
             message,
             lead => pages.look.texts().get(lead),
             login => self.account.login.to_string(),
-            pin => choosing::drawn(pages, self.pin, Occasion::Forced),
+            pin => choosing::drawn(pages, self.pin, self.occasion),
             proof => self.proof,
             asks_email => self.email,
             email,

@@ -11,6 +11,7 @@ mod force;
 mod forms;
 mod help;
 mod housekeeping;
+mod initial;
 mod intruders;
 mod journeys;
 mod links;

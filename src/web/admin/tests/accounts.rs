@@ -36,7 +36,8 @@ async fn an_account_from_its_making_to_its_end() {
         json!({"id": id, "login": "1001@acme.11111.service", "tenant": "acme.11111.service",
                "extension": "1001", "email": "jane@acme.example", "name": "Jane Doe",
                "role": "manager", "state": "pin_only", "locked_until": null,
-               "password_set_at": null, "pin_write_back": null, "last_login_at": null,
+               "password_set_at": null, "initial_password_expires_at": null,
+               "pin_write_back": null, "last_login_at": null,
                "created_at": START})
     );
     for key in [id.as_str(), "1001@acme.11111.service", "1001%40ACME.11111.service"] {

@@ -183,3 +183,37 @@ async fn it_is_refused_where_it_would_not_work() {
     let (status, problem) = gateway.api("POST", &path, Value::Null).await;
     assert_eq!((status, &problem["reason"]), (409, &json!("disabled")));
 }
+
+/// R-E1, R-B4: where only the user's own PBX session can write a PIN, the PIN on file opens one for
+/// it; nothing is left open at the PBX.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_access_of_its_own_the_pin_on_file_writes() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::with(&pbx, Settings::in_phase("warn")).await;
+    gateway.client().signed_in(&alice()).await;
+    let browser = gateway.client();
+    assert_eq!(at_own_page(&browser, &by_command(&gateway).await).await, 303);
+    let saved = browser.choose(NEW_PIN, PASSWORD).await;
+    assert_eq!((saved.status, saved.location()), (303, "/portal/home"), "{}", saved.text());
+    assert_eq!(pbx.pin_of(&alice().login), NEW_PIN);
+}
+
+/// R-B6: the PIN on file is not the PBX's any more: it is sent once, and nobody is stuck on the
+/// page. At the next try no PIN is asked for, and the present one is asked for afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_was_changed_elsewhere_holds_nobody_up() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::with(&pbx, Settings::in_phase("warn")).await;
+    gateway.client().signed_in(&alice()).await;
+    let initial = by_command(&gateway).await;
+    pbx.0.set_pin(&alice().login, "60606");
+    let browser = gateway.client();
+    assert_eq!(at_own_page(&browser, &initial).await, 303);
+    let refused = browser.choose(NEW_PIN, PASSWORD).await;
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    let saved = browser.choose("", PASSWORD).await;
+    assert_eq!((saved.status, saved.location()), (303, "/account/current-pin"), "{}", saved.text());
+    let wrong = pbx.tried().iter().filter(|(_, accepted)| !accepted).count();
+    assert_eq!(wrong, 1, "{:?}", pbx.tried());
+    assert_eq!(pbx.pin_of(&alice().login), "60606");
+}

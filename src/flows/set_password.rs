@@ -274,8 +274,9 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
     }
     let jar = form.session.jar();
     let pbx = PortalSession { jar: jar.jar.clone(), server: jar.server, landing: None };
-    let at_hand = AtHand { session: pbx.clone(), fresh: !stale && !pbx.jar.is_empty() };
-    let saved = match save(services, &account, wanted, Some(at_hand), "page", asker).await? {
+    // Who came with an initial password has none.
+    let at_hand = (!pbx.jar.is_empty()).then(|| AtHand { session: pbx.clone(), fresh: !stale });
+    let saved = match save(services, &account, wanted, at_hand, "page", asker).await? {
         Ok(saved) => saved,
         Err(outcome) => return Ok(outcome),
     };

@@ -210,9 +210,9 @@ async fn own_session(
     match services.try_pin(&account.login, old, &[], asker).await? {
         PinVerdict::Accepted(session) => Ok(Own::Opened(session)),
         PinVerdict::Challenged(_) => Ok(lent),
-        // R-B6: it was changed elsewhere. It is not tried again, and the page asks for the present
-        // one next time.
         PinVerdict::Refused => {
+            // R-B6: it was changed elsewhere, and is not sent again. Without another session nothing
+            // can be written: next time the page asks for the present one, or for no PIN at all.
             services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
             Ok(lent)
         }

@@ -8,6 +8,7 @@ mod delivery;
 mod demo;
 mod dressing;
 mod post_office;
+mod preview;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use connections::{Connection, check_connections};
 #[cfg(feature = "demo")]
 pub use demo::{DemoOptions, DemoPlaces, demo};
 pub use dressing::check_dressing;
+pub use preview::{Example, preview};
 
 /// How a gateway is started, beside its configuration.
 #[derive(Default)]

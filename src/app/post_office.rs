@@ -56,7 +56,7 @@ pub(super) fn mail_server(config: &Config, mail: &MailConfig) -> Result<SmtpTran
     .map_err(wrong)
 }
 
-fn letters(config: &Config, dressing: &Dressing) -> LetterSettings {
+pub(super) fn letters(config: &Config, dressing: &Dressing) -> LetterSettings {
     LetterSettings {
         brands: dressing.brands.clone(),
         prefix: config.pages.prefix.clone(),

@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
 
+use crate::domain::email_address::email;
+use crate::domain::login_name::LoginName;
+use crate::domain::mail::MailKind;
+
 /// An authenticating reverse proxy that gives the users of a PBX portal real passwords.
 #[derive(Debug, Parser)]
 #[command(
@@ -274,6 +278,46 @@ pub(super) enum MailCommand {
         #[arg(required = true, value_name = "MAIL")]
         mails: Vec<String>,
     },
+    /// Show what a mail looks like with this configuration; nothing is sent
+    Preview(PreviewArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(super) struct PreviewArguments {
+    /// The kind of mail: reset, welcome …; with --out, all kinds without it
+    #[arg(group = "what", value_parser = mail_kind)]
+    pub kind: Option<MailKind>,
+    /// Only the HTML part, for a browser
+    #[arg(long, conflicts_with_all = ["text", "out"])]
+    pub html: bool,
+    /// Only the text part, without the headers
+    #[arg(long, conflicts_with = "out")]
+    pub text: bool,
+    /// Write KIND.txt and KIND.html into this folder, which is made
+    #[arg(long, group = "what", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The example's login name
+    #[arg(long, default_value = "1001@example.com", value_parser = login_name)]
+    pub login: LoginName,
+    /// The example's name; empty for none
+    #[arg(long, default_value = "Jane Doe")]
+    pub name: String,
+    /// The example's address
+    #[arg(long, default_value = "jane.doe@example.com", value_parser = email)]
+    pub to: String,
+}
+
+fn mail_kind(text: &str) -> Result<MailKind, String> {
+    MailKind::named(&text.replace('-', "_")).ok_or_else(|| {
+        let names: Vec<String> =
+            MailKind::ALL.iter().map(|kind| kind.name().replace('_', "-")).collect();
+        format!("there are: {}", names.join(", "))
+    })
+}
+
+fn login_name(text: &str) -> Result<LoginName, String> {
+    LoginName::parse(text).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]

@@ -3,10 +3,17 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::args::{MailCommand, MailListArguments, MailState};
+use serde_json::json;
+
+use super::args::{MailCommand, MailListArguments, MailState, PreviewArguments};
 use super::client::{Gateway, segment};
+use super::configuration;
 use super::failure::Failure;
 use super::output::{Column, Output, text, time};
+use crate::adapters::clock::SystemClock;
+use crate::app::{self, Example};
+use crate::domain::mail::MailKind;
+use crate::ports::{Clock as _, Mail};
 
 const COLUMNS: [Column; 9] = [
     ("MAIL", |mail| text(mail, "id")),
@@ -25,10 +32,10 @@ pub(super) fn run(
     command: MailCommand,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
-    let gateway = Gateway::of(config)?;
     match command {
-        MailCommand::List(wanted) => list(&gateway, &wanted, output),
-        MailCommand::Retry { mails } => retry(&gateway, &mails, output),
+        MailCommand::List(wanted) => list(&Gateway::of(config)?, &wanted, output),
+        MailCommand::Retry { mails } => retry(&Gateway::of(config)?, &mails, output),
+        MailCommand::Preview(wanted) => preview(config, &wanted, output),
     }
 }
 
@@ -58,4 +65,54 @@ fn retry(gateway: &Gateway, mails: &[String], output: &Output) -> Result<ExitCod
     }
     output.list(&queued, &COLUMNS)?;
     Ok(code)
+}
+
+/// Shows mails without a gateway: the configuration is enough.
+fn preview(config: &Path, wanted: &PreviewArguments, output: &Output) -> Result<ExitCode, Failure> {
+    let config = configuration::load(config)?.config;
+    let example =
+        Example { login: wanted.login.clone(), name: wanted.name.clone(), to: wanted.to.clone() };
+    let compose = |kind| app::preview(&config, kind, &example, SystemClock.now());
+    let kinds = wanted.kind.map_or_else(|| MailKind::ALL.to_vec(), |kind| vec![kind]);
+    if let Some(folder) = &wanted.out {
+        std::fs::create_dir_all(folder)
+            .map_err(Failure::io(format!("make {}", folder.display())))?;
+        for kind in kinds {
+            let mail = compose(kind);
+            for (part, ending) in [(headed(&mail), "txt"), (mail.html, "html")] {
+                let file = folder.join(format!("{}.{ending}", spelled(kind)));
+                std::fs::write(&file, part)
+                    .map_err(Failure::io(format!("write {}", file.display())))?;
+                output.line(&file.display().to_string())?;
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    for kind in kinds {
+        let mail = compose(kind);
+        match (output.json, wanted.html, wanted.text) {
+            (true, ..) => output.value(&json!({
+                "kind": mail.kind.name(),
+                "from": mail.from,
+                "to": mail.to,
+                "subject": mail.subject,
+                "text": mail.text,
+                "html": mail.html,
+            }))?,
+            (_, true, _) => output.line(&mail.html)?,
+            (_, _, true) => output.line(mail.text.trim_end())?,
+            _ => output.line(headed(&mail).trim_end())?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The text part, with the headers that people see.
+fn headed(mail: &Mail) -> String {
+    let Mail { from, to, subject, text, .. } = mail;
+    format!("From: {from}\nTo: {to}\nSubject: {subject}\n\n{text}")
+}
+
+fn spelled(kind: MailKind) -> String {
+    kind.name().replace('_', "-")
 }

@@ -303,3 +303,46 @@ fn a_closed_pipe_is_no_failure() {
     let arguments = ["passgate", "config", "defaults"].map(Into::into);
     assert_eq!(super::run(arguments, Box::new(Closed)), ExitCode::SUCCESS);
 }
+
+/// `mail preview` shows mails with the words of a configuration, without a gateway; what it links to
+/// is an example.
+#[test]
+fn mails_can_be_looked_at_without_a_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("passgate.toml");
+    let text = "[server]\npublic_url = \"https://voice.acme.example\"\n[upstream]\n\
+                servers = [\"http://127.0.0.1:9\"]\n[portal]\nprofile = \"generic\"\n\
+                [support]\ncontact = \"the Acme help desk\"\n";
+    std::fs::write(&config, text).unwrap();
+    let config = config.display().to_string();
+    let run = |arguments: &[&str]| {
+        passgate(&[&["mail", "preview", "--config", &config], arguments].concat())
+    };
+    let (code, shown) = run(&["confirm-email"]);
+    assert_eq!(code, ExitCode::SUCCESS, "{shown}");
+    assert!(shown.contains("To: jane.doe@example.com\nSubject: "), "{shown}");
+    let link = "https://voice.acme.example/account/confirm-email?code=this-link-is-an-example-";
+    assert!(shown.contains(link) && shown.contains("the Acme help desk"), "{shown}");
+    let (_, html) = run(&["confirm_email", "--html", "--login", "7@acme", "--name", "<Joe>"]);
+    assert!(html.starts_with("<!") && html.contains("7@acme"), "{html}");
+    assert!(html.contains("&lt;Joe&gt;") && !html.contains("<Joe>"), "{html}");
+    let (_, text) = run(&["welcome", "--text"]);
+    assert!(!text.contains("Subject:") && text.contains("/account/welcome?code="), "{text}");
+    let (_, json) = run(&["reset", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["kind"], &json["to"]), (&"reset".into(), &"jane.doe@example.com".into()));
+
+    let out = folder.path().join("new/mails");
+    let (code, files) = run(&["--out", &out.display().to_string()]);
+    assert_eq!(code, ExitCode::SUCCESS, "{files}");
+    let kinds = crate::domain::mail::MailKind::ALL.len();
+    assert_eq!(files.lines().count(), 2 * kinds, "{files}");
+    for file in files.lines() {
+        assert!(std::fs::read_to_string(file).unwrap().contains("1001@example.com"), "{file}");
+    }
+    for wrong in
+        [&[][..], &["nonsense"], &["reset", "--html", "--text"], &["reset", "--login", "x"]]
+    {
+        assert_eq!(run(wrong).0, ExitCode::from(2), "{wrong:?}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What a mail looks like in the words of a configuration: nothing runs, nothing is sent, and the
+//! link in it is an example.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::post_office;
+use crate::config::{Config, EXAMPLE_SENDER};
+use crate::domain::account::{Account, AccountId, Role};
+use crate::domain::login_name::LoginName;
+use crate::domain::mail::{MailId, MailKind};
+use crate::domain::one_time_code::{OneTimeCode, Purpose};
+use crate::ports::{Composer as _, Letter, Mail};
+use crate::web::letters::Letters;
+
+/// Stands in the link instead of a code; has the form of one, so that the mail is as long as real
+/// ones are.
+const EXAMPLE_CODE: &str = "this-link-is-an-example-and-opens-nothing-0";
+
+/// Whom an example is about.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// Their login name: it also says in which time zone times are shown.
+    pub login: LoginName,
+    /// Their name.
+    pub name: String,
+    /// Where it would go.
+    pub to: String,
+}
+
+/// Writes a mail of this kind as it would leave at `now`.
+pub fn preview(config: &Config, kind: MailKind, example: &Example, now: Timestamp) -> Mail {
+    let from = config.mail.as_ref().map_or(EXAMPLE_SENDER, |mail| &mail.from);
+    let account = Account {
+        id: AccountId(Uuid::nil()),
+        login: example.login.clone(),
+        email: Some(example.to.clone()),
+        name: example.name.clone(),
+        role: Role::User,
+        disabled: false,
+        password: None,
+        previous_password: None,
+        initial_password: None,
+        pin: None,
+        pin_refused: false,
+        epoch: 0,
+        last_login_at: None,
+        created_at: now,
+    };
+    let code = kind.purpose().and_then(|_| OneTimeCode::parse(EXAMPLE_CODE));
+    let life = kind.purpose().map(|purpose| match purpose {
+        Purpose::Reset | Purpose::ConfirmEmail => config.codes.reset,
+        Purpose::Welcome => config.codes.welcome,
+    });
+    Letters::new(post_office::letters(config, from.to_owned())).compose(&Letter {
+        id: MailId(Uuid::nil()),
+        kind,
+        account: &account,
+        logins: &[],
+        to: &example.to,
+        code: code.as_ref(),
+        valid_until: life.map(|life| now + life),
+        asked_at: now,
+        now,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(more: &str) -> Config {
+        let text = format!(
+            "{more}\n[server]\npublic_url = \"https://voice.acme.example\"\n[upstream]\n\
+             servers = [\"http://127.0.0.1:9\"]\n[portal]\nprofile = \"generic\"\n\
+             [support]\ncontact = \"the Acme help desk\"\n[codes]\nwelcome = \"48h\"\n"
+        );
+        Config::load(&text, Path::new("passgate.toml"), std::iter::empty()).unwrap().config
+    }
+
+    /// Every kind can be looked at, with the configuration's words; its link is an example, and one
+    /// that the gateway would take for no code of its own.
+    #[test]
+    fn every_kind_can_be_looked_at() {
+        let config = config("");
+        let example = Example {
+            login: LoginName::parse("1001@acme").unwrap(),
+            name: "Jane Doe".into(),
+            to: "jane@acme.example".into(),
+        };
+        for kind in MailKind::ALL {
+            let mail = preview(&config, kind, &example, Timestamp::UNIX_EPOCH);
+            for part in [&mail.text, &mail.html] {
+                let words = part.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(words.contains("the Acme help desk"), "{kind:?}: {words}");
+                assert!(words.contains("1001@acme"), "{kind:?}: {words}");
+                let link = words.contains(EXAMPLE_CODE);
+                assert_eq!(link, kind.purpose().is_some(), "{kind:?}: {words}");
+            }
+            assert_eq!(
+                (mail.to.as_str(), mail.from.as_str()),
+                ("jane@acme.example", EXAMPLE_SENDER)
+            );
+        }
+        let welcome = preview(&config, MailKind::Welcome, &example, Timestamp::UNIX_EPOCH);
+        assert!(welcome.text.contains("https://voice.acme.example/account/welcome?code="));
+        assert!(welcome.text.contains("2 days"), "{}", welcome.text);
+    }
+}

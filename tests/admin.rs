@@ -106,6 +106,7 @@ async fn accounts_are_listed_made_and_switched_off() {
             "login",
             "name",
             "password_set_at",
+            "initial_password_expires_at",
             "pin_write_back",
             "role",
             "state",

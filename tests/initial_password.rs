@@ -150,6 +150,9 @@ async fn it_is_audited_and_written_down_nowhere() {
     assert!(gateway.stop().await);
     let log = gateway.log();
     assert!(log.contains("initial_password_issued") && log.contains(&alice().login), "{log}");
+    assert!(log.contains("ok_initial"), "told apart from a login with a portal password: {log}");
+    let failures = log.lines().filter(|line| line.contains("authentication failure;"));
+    assert_eq!(failures.count(), 1, "the mistyped one: {log}");
     let mut files = gateway.written();
     files.push(("listings".into(), shown.into_bytes()));
     files.push(("log".into(), log.into_bytes()));

@@ -31,7 +31,7 @@ fn kind(event: &SecurityEvent) -> Option<SecurityKind> {
     match (event.event, event.result) {
         ("lockout", _) => Some(SecurityKind::Lockout),
         // The PBX's second question is no refusal: whoever is asked it did nothing wrong (yet).
-        ("login", "challenge") => None,
+        ("login", "challenge" | "ok_challenge" | "ok_initial") => None,
         ("login" | "password_set", result) if result != "ok" => Some(SecurityKind::Failure),
         _ => None,
     }
@@ -55,6 +55,8 @@ mod tests {
             ("lockout", "locked_name", Some(SecurityKind::Lockout)),
             ("login", "ok", None),
             ("login", "challenge", None),
+            ("login", "ok_challenge", None),
+            ("login", "ok_initial", None),
             ("sign_out", "ok", None),
             ("pin_drift", "pin_refused", None),
         ] {

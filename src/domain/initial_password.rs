@@ -34,9 +34,10 @@ impl std::fmt::Debug for StoredInitial {
 }
 
 impl StoredInitial {
-    /// Whether it can be used at `now`.
+    /// Whether it can be used at `now`. A clock that was far ahead when it was issued, and was put
+    /// right since, gives no long life.
     pub fn works_at(&self, now: Timestamp) -> bool {
-        now < self.expires_at
+        now < self.expires_at && self.expires_at <= now + INITIAL_LIFE + INITIAL_LIFE
     }
 }
 
@@ -57,7 +58,7 @@ impl InitialPassword {
     /// Reads what somebody typed; `None` if it cannot be one.
     pub fn parse(typed: &Secret) -> Option<Self> {
         let mut plain = String::with_capacity(LENGTH);
-        for character in typed.expose().chars().filter(|&c| c != '-' && !c.is_whitespace()) {
+        for character in typed.expose().chars().filter(|&character| !separates(character)) {
             let character = character.to_ascii_lowercase();
             let known = u8::try_from(character).is_ok_and(|byte| ALPHABET.contains(&byte));
             if !known || plain.len() == LENGTH {
@@ -85,6 +86,11 @@ impl InitialPassword {
         }
         Secret::new(text)
     }
+}
+
+/// Spaces, and the dashes that programs make of hyphens.
+fn separates(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
 
 #[cfg(test)]
@@ -134,6 +140,9 @@ mod tests {
             "FHKM PRWX Y234 6789",
             " fhkmprwxy2346789\t",
             "fh-km-pr-wx-y2-34-67-89",
+            // What word processors and chats make of hyphens.
+            "fhkm–prwx–y234–6789",
+            "fhkm‑prwx‑y234—6789",
         ] {
             assert_eq!(parsed(typed), plain, "{typed}");
         }
@@ -142,7 +151,7 @@ mod tests {
             "fhkm-prwx-y234-678",
             "fhkm-prwx-y234-67899",
             "ohkm-prwx-y234-6789",
-            "fhkm–prwx–y234–6789",
+            "fhkm_prwx_y234_6789",
             "Lighthouse-42",
             "4711",
         ] {
@@ -158,6 +167,9 @@ mod tests {
             StoredInitial { phc: "$argon2id$canary".into(), expires_at: now + INITIAL_LIFE };
         assert!(stored.works_at(now) && !stored.works_at(now + INITIAL_LIFE));
         assert_eq!(INITIAL_LIFE.as_secs(), 72 * 3600);
+        // A clock that was far ahead, and was put right since, gives no long life.
+        assert!(stored.works_at(now - INITIAL_LIFE));
+        assert!(!stored.works_at(now - INITIAL_LIFE - Duration::from_secs(1)));
         let shown = format!("{stored:?} {:?}", InitialPassword::of([7; 8]));
         assert!(!shown.contains("canary") && !shown.contains("xxxx"), "{shown}");
     }

@@ -385,8 +385,10 @@ impl LiveSession {
         {
             return true;
         }
+        // In both directions: a clock that was put back keeps the page open no longer.
+        let since_login = now.duration_since(self.record.created_at).unsigned_abs();
         if self.record.obtained_with == ObtainedWith::InitialPassword
-            && older_than(self.record.created_at, REPLACING_LIFE)
+            && since_login >= REPLACING_LIFE
         {
             return true;
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::initial_password::is_initial;
 use super::login::wait_for_floor;
 use super::opening::{Opened, Opening};
 use super::pbx::Asker;
@@ -112,7 +113,8 @@ async fn judged(services: &Services, form: &PasswordForm) -> Result<PasswordOutc
         Proof::Locked { until } => return Ok(PasswordOutcome::Locked { until }),
     }
     // Said only after the proof.
-    let problems = holds_pin(services, &account, &form.new)?;
+    let mut problems = holds_pin(services, &account, &form.new)?;
+    problems.extend(is_initial(services, &account, &form.new).await?);
     if !problems.is_empty() {
         return Ok(PasswordOutcome::Against(problems));
     }

@@ -8,6 +8,7 @@ use super::{Outage, Services};
 use crate::domain::account::{Account, AccountId, AccountState};
 use crate::domain::initial_password::{INITIAL_LIFE, InitialPassword, StoredInitial};
 use crate::domain::login_name::LoginName;
+use crate::domain::password_policy::PasswordProblem;
 use crate::domain::secret::Secret;
 use crate::domain::session::ObtainedWith;
 use crate::ports::{AccountChange, SecurityEvent, Unavailable, Verified};
@@ -57,8 +58,8 @@ pub async fn issue(
     let Some(account) = services.accounts.change(id, change, Some(account.epoch)).await? else {
         return Ok(Err(NotIssued::Overtaken));
     };
-    end_replacing(services, id).await?;
     services.audit.record(SecurityEvent::of("initial_password_issued", "admin", &account.login));
+    end_replacing(services, id).await?;
     let locked_until = services.attempts.locked_until(&account.login.to_string(), now).await?;
     let (login, password) = (account.login, initial.grouped());
     Ok(Ok(IssuedInitial { login, password, expires_at, locked_until }))
@@ -84,6 +85,23 @@ pub(super) enum Typed {
     Wrong,
     /// It is none.
     SomethingElse,
+}
+
+/// Whether a secret has the shape of an initial password, and one is on file: then it is never sent
+/// to the PBX as a PIN (R-B5).
+pub(super) fn is_meant_as_initial(account: &Account, secret: &Secret) -> bool {
+    account.initial_password.is_some() && InitialPassword::parse(secret).is_some()
+}
+
+/// Whether a new portal password is the initial password that it shall replace: whoever issued that
+/// knows it, so it must not stay.
+pub(super) async fn is_initial(
+    services: &Services,
+    account: &Account,
+    password: &Secret,
+) -> Result<Vec<PasswordProblem>, Outage> {
+    let typed = check_initial(services, account, password).await?;
+    Ok((typed == Typed::Right).then_some(PasswordProblem::IsInitial).into_iter().collect())
 }
 
 /// Compares a secret with the initial password of an account.

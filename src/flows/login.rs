@@ -108,6 +108,9 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
     let settle_as = match &result {
         // A second question proves nothing yet: neither a failure nor a success.
         Ok(Verdict::Opened(opened)) if is_unproved(opened) => AttemptOutcome::NotJudged,
+        // It proves nothing about the portal password or the PIN, and works more than once: were
+        // failures forgotten for it, its holder could guess those without end.
+        Ok(Verdict::Opened(opened)) if is_replacing(opened) => AttemptOutcome::NotJudged,
         Ok(Verdict::Opened(_) | Verdict::TooLate(_)) => AttemptOutcome::Success,
         Ok(Verdict::Refused { former: Some(fingerprint), .. }) => {
             AttemptOutcome::FormerSecret(*fingerprint)
@@ -122,7 +125,11 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
     match result? {
         Verdict::Opened(opened) => {
             locked?;
-            let result = if is_unproved(&opened) { "challenge" } else { "ok" };
+            let result = match (is_unproved(&opened), is_replacing(&opened)) {
+                (true, _) => "challenge",
+                (_, true) => "ok_initial",
+                _ => "ok",
+            };
             record(services, attempt, "login", result);
             Ok(LoginOutcome::Opened(opened))
         }
@@ -147,6 +154,11 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
 fn is_unproved(opened: &Opened) -> bool {
     let record = opened.session.record();
     record.progress == Progress::Challenge && record.obtained_with == ObtainedWith::Pin
+}
+
+/// Whether it was an initial password that opened this session (R-E1).
+fn is_replacing(opened: &Opened) -> bool {
+    opened.session.record().obtained_with == ObtainedWith::InitialPassword
 }
 
 enum Verdict {

@@ -21,8 +21,9 @@ pub struct Opened {
     pub token: SessionToken,
     /// The session.
     pub session: Arc<LiveSession>,
-    /// The value for the device cookie, sealed: this browser signed in to this account.
-    pub device: String,
+    /// The value for the device cookie, sealed: this browser signed in to this account. None for
+    /// an initial password.
+    pub device: Option<String>,
     /// What the session may reach now.
     pub standing: Standing,
     /// Where the PBX sent its own login, as a path of this origin.
@@ -68,10 +69,13 @@ impl Services {
         let session = self.sessions.open(record).await?;
         let phase = self.policies.rollout.phase(account.login.tenant(), now);
         let standing = session.standing(&self.policies.session, phase, now);
+        // An initial password is void without the epoch moving on, and with it the counters that
+        // its holder gathered would not be.
+        let known = how.obtained_with != ObtainedWith::InitialPassword;
         Ok(Opened {
             token,
             session,
-            device: self.device_cookie(account),
+            device: known.then(|| self.device_cookie(account)),
             standing,
             landing: pbx.landing,
         })

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::initial_password::is_meant_as_initial;
 use super::lock_notice::tell_owner;
 use super::login::{check_password, keep_pin, locked_reason, stored_pin};
 use super::pbx::{Asker, PinVerdict};
@@ -92,7 +93,7 @@ async fn check(
     if stored.is_some_and(|pin| pin.same_as(secret)) {
         return Ok(Check::PinAccepted);
     }
-    if !services.portal.looks_like_pin(secret) {
+    if is_meant_as_initial(account, secret) || !services.portal.looks_like_pin(secret) {
         return Ok(Check::PinRefused);
     }
     // The PIN may have been changed by phone since it was taken into the vault.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::initial_password::is_initial;
 use super::pbx::Asker;
 use super::set_password::{Choice, Occasion, SetOutcome, enter, save, wanted};
 use super::{Outage, Services};
@@ -77,6 +78,10 @@ pub async fn redeem(services: &Services, form: LinkForm) -> Result<SetOutcome, O
         Ok(wanted) => wanted,
         Err(outcome) => return Ok(outcome),
     };
+    let password = is_initial(services, &account, &form.choice.password).await?;
+    if !password.is_empty() {
+        return Ok(SetOutcome::Against { password, pin: Vec::new() });
+    }
     let saved = match save(services, &account, wanted, None, "link", asker).await? {
         Ok(saved) => saved,
         Err(SetOutcome::Overtaken) => return Ok(SetOutcome::Link(CodeProblem::Spent)),

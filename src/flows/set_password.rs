@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::initial_password::{Typed, check_initial};
+use super::initial_password::is_initial;
 use super::login::{stored_pin, wait_for_floor};
 use super::opening::{Opened, Opening};
 use super::pbx::Asker;
@@ -262,13 +262,12 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
     let Some(account) = services.accounts.by_id(account.id).await? else {
         return Ok(SetOutcome::Gone);
     };
-    let password = match occasion {
-        // It must be replaced, and not by itself.
-        Occasion::Initial => is_initial(services, &account, &form.choice.password).await?,
-        // Who asks knows the PIN; a password with it inside would be known to whoever learns the
-        // PIN.
-        _ => holds_pin(services, &account, &form.choice.password)?,
-    };
+    let mut password = is_initial(services, &account, &form.choice.password).await?;
+    // Who came with the PIN knows it; a password with it inside would be known to whoever learns
+    // the PIN.
+    if occasion == Occasion::Forced {
+        password.extend(holds_pin(services, &account, &form.choice.password)?);
+    }
     if !password.is_empty() {
         return Ok(SetOutcome::Against { password, pin: Vec::new() });
     }
@@ -284,20 +283,14 @@ async fn held(services: &Services, form: &HeldForm) -> Result<SetOutcome, Outage
     // both.
     let kept = !stale && saved.pin != PinFate::Written && !pbx.jar.is_empty();
     services.sessions.end_all(account.id, None).await?;
+    if occasion == Occasion::Initial {
+        // The login gave no failures back. They were about what is replaced now.
+        services.attempts.unlock(&account.login.to_string()).await?;
+    }
     if !kept && !pbx.jar.is_empty() {
         services.leave(&pbx, asker).await;
     }
     enter(services, saved, kept.then_some(pbx), asker).await
-}
-
-/// Whether a password is the initial password that it shall replace.
-async fn is_initial(
-    services: &Services,
-    account: &Account,
-    password: &Secret,
-) -> Result<Vec<PasswordProblem>, Outage> {
-    let typed = check_initial(services, account, password).await?;
-    Ok((typed == Typed::Right).then_some(PasswordProblem::IsInitial).into_iter().collect())
 }
 
 /// Whether a password holds the PIN on file. To be asked only when whoever asks is known to know

@@ -25,11 +25,10 @@ const LONGEST_LIFE: u32 = 400 * 86_400;
 
 /// The `Set-Cookie` values for a session that was just opened: the session cookie, which goes
 /// when the browser closes (the server ends it long before), and the device cookie, which stays.
-pub fn for_opened(opened: &Opened) -> [HeaderValue; 2] {
-    [
-        set(SESSION, &URL_SAFE_NO_PAD.encode(opened.token.0), None),
-        set(DEVICE, &opened.device, Some(LONGEST_LIFE)),
-    ]
+pub fn for_opened(opened: &Opened) -> impl Iterator<Item = HeaderValue> {
+    let session = set(SESSION, &URL_SAFE_NO_PAD.encode(opened.token.0), None);
+    let device = opened.device.as_ref().map(|device| set(DEVICE, device, Some(LONGEST_LIFE)));
+    [Some(session), device].into_iter().flatten()
 }
 
 /// The `Set-Cookie` value that removes the session cookie. The device cookie stays: it protects

@@ -128,11 +128,11 @@ fn signed_in(opened: &Opened, post: &LoginPost<'_>, places: &LoginPlaces<'_>) ->
 }
 
 /// The cookies of a session that was just opened; the visitor's are no longer needed.
-pub(in crate::gateway) fn session_cookies(opened: &Opened) -> [HeaderValue; 3] {
-    let [session, device] = own_cookies::for_opened(opened);
+pub(in crate::gateway) fn session_cookies(opened: &Opened) -> impl Iterator<Item = HeaderValue> {
     let visitor = HeaderValue::try_from(cookies::clear_own(cookies::VISITOR));
     // The cookie's name is a constant: always a header value.
-    [session, device, visitor.unwrap_or_else(|_| HeaderValue::from_static(""))]
+    let visitor = visitor.unwrap_or_else(|_| HeaderValue::from_static(""));
+    own_cookies::for_opened(opened).chain([visitor])
 }
 
 /// A refusal in the language of who asked: a script gets the profile's own answer, a person is

@@ -160,8 +160,7 @@ pub(super) fn opened_to(pages: &Pages, visit: &Visit, opened: &Opened, then: The
             (pages.place_of(standing), remembered)
         }
     };
-    let [session, device] = cookies::for_opened(opened);
-    visit.onward(&place).cookie(session).cookie(device).cookies(remembered)
+    visit.onward(&place).cookies(cookies::for_opened(opened)).cookies(remembered)
 }
 
 fn page(pages: &Pages, visit: &Visit, status: StatusCode, shown: &Shown<'_>) -> Reply {

@@ -6,9 +6,13 @@ use jiff::Timestamp;
 use super::browser::Browser;
 use super::desk::Manner;
 use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, Setup, World};
+use crate::domain::initial_password::{INITIAL_LIFE, StoredInitial};
+use crate::domain::mail::MailKind;
+use crate::domain::secret::Secret;
 use crate::domain::session::Standing;
 use crate::flows::initial_password::{NotIssued, issue};
 use crate::flows::{RolloutRules, accounts};
+use crate::ports::AccountChange;
 
 const PAGE: &str = "/account/set-password";
 const NEW_PIN: &str = "902184";
@@ -203,6 +207,10 @@ async fn its_session_is_short() {
     assert_eq!(browser.session().await.unwrap().1, Standing::Held);
     world.pass_minutes(1);
     assert_eq!(browser.session().await.unwrap().1, Standing::Ended);
+    // However the clock is moved.
+    let browser = replacing(&world, &initial).await;
+    world.pass_minutes(-31);
+    assert_eq!(browser.session().await.unwrap().1, Standing::Ended);
     let mut again = replacing(&world, &initial).await;
     // Nobody who was given an initial password is asked for the PIN as a proof.
     world.pass_minutes(20);
@@ -248,4 +256,118 @@ async fn a_refused_pin_uses_nothing_up() {
         .fill_in(PAGE, &choice(PASSWORD))
         .await
         .leads_to("/portal/home");
+}
+
+/// R-C5: a browser's own counter is given for the portal password, or the PIN. Whoever only
+/// overheard an initial password has gathered nothing for guessing after it is void.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_gives_no_counter_of_its_own() {
+    let world = World::with(EQUIPPED).await;
+    let mut owner = world.with_password().await;
+    let mut thief = replacing(&world, &issued(&world).await).await;
+    issued(&world).await;
+    for wrong in 0..5 {
+        refused(&world, &format!("Wrong-Guess-{wrong}")).await;
+    }
+    let page = thief.sign_in(ALICE, "Wrong-Guess-6").await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS, "{}", page.text);
+    // The owner's browser keeps its own, whatever it was used for since.
+    owner.fill_in("/account/sign-out", &[]).await.leads_to("/portal/login");
+    let initial = issued(&world).await;
+    owner.sign_in(ALICE, &initial).await.leads_to(PAGE);
+    owner.fill_in("/account/sign-out", &[]).await.leads_to("/portal/login");
+    owner.sign_in(ALICE, PASSWORD).await.leads_to("/portal/home");
+}
+
+/// R-C5: who has an initial password guesses the portal password (or the PIN) beside it no more
+/// often than anybody else. When it was replaced, the guesses are of no account any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_gives_no_guess_back() {
+    let world = World::with(EQUIPPED).await;
+    world.with_password().await;
+    let initial = issued(&world).await;
+    for wrong in 0..4 {
+        refused(&world, &format!("Wrong-Guess-{wrong}")).await;
+    }
+    let mut browser = replacing(&world, &initial).await;
+    refused(&world, "Wrong-Guess-4").await;
+    let page = world.browser().sign_in(ALICE, &initial).await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS, "{}", page.text);
+
+    browser.fill_in(PAGE, &choice(OTHER)).await.leads_to("/portal/home");
+    world.browser().sign_in(ALICE, OTHER).await.leads_to("/portal/home");
+}
+
+/// R-E1: it is known to whoever issued it. It becomes the portal password by no other way either:
+/// not with the portal password or the PIN as proof, and not by a link.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_stays_by_no_other_way() {
+    let world = World::with(EQUIPPED).await;
+    let mut owner = world.with_pin().await;
+    world.address("alice@corp.example").await;
+    let link = format!("/account/reset?code={}", world.mailed(MailKind::Reset).await);
+    let initial = issued(&world).await.to_uppercase();
+    let new = [("password", initial.as_str()), ("confirm", &initial)];
+    let with_proof = [("current_password", ALICES_PIN), new[0], new[1]];
+    let page = owner.fill_in("/account/security", &with_proof).await;
+    assert!(page.said("alert").contains("one-time initial password"), "{}", page.said("alert"));
+    let mut reader = world.browser();
+    let page = reader.get(&link).await;
+    let page = reader.send_form(&page, "/account/reset", &new).await;
+    assert!(page.said("alert").contains("one-time initial password"), "{}", page.said("alert"));
+    assert!(world.alice().await.password.is_none());
+    reader.send_form(&page, "/account/reset", &choice(PASSWORD)).await.leads_to("/portal/home");
+}
+
+/// R-B5: mistyped where the PIN is asked for, it is not sent to the PBX, though it may happen to
+/// look like a PIN.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_tried_nowhere_as_a_pin() {
+    let world = World::with(EQUIPPED).await;
+    let mut owner = world.with_pin().await;
+    let phc = world.services.hasher.hash(&Secret::new("2346789223467892")).await.unwrap();
+    let expires_at = world.services.clock.now() + INITIAL_LIFE;
+    let change = AccountChange::InitialPassword(StoredInitial { phc, expires_at });
+    world.services.accounts.change(world.alice().await.id, change, None).await.unwrap();
+    world.portal.clear_record();
+    for typed in ["2346789223467892", "2346789223467893"] {
+        let fields = [("current_password", typed), ("password", OTHER), ("confirm", OTHER)];
+        let page = owner.fill_in("/account/security", &fields).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.text);
+    }
+    assert!(world.portal.login_attempts().is_empty(), "{:?}", world.portal.login_attempts());
+    replacing(&world, "2346789223467892").await;
+}
+
+/// R-E1: "must be replaced": a session that it opened changes nothing on any other page of ours,
+/// also when the form is sent without its page.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_other_page_takes_its_forms() {
+    let world = World::with(EQUIPPED).await;
+    let owner = world.with_password().await;
+    let mut browser = replacing(&world, &issued(&world).await).await;
+    let csrf = browser.get(PAGE).await.field("csrf")["value"].clone();
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("email", "intruder@evil.example"),
+        ("current_password", PASSWORD),
+        ("password", OTHER),
+        ("confirm", OTHER),
+        ("pin", ALICES_PIN),
+        ("sessions", "others"),
+    ];
+    for script in [false, true] {
+        browser.script = script;
+        for page in ["/account/security", "/account/current-pin"] {
+            for answer in [browser.get(page).await, browser.post(page, &fields).await] {
+                match script {
+                    true => assert_eq!(answer.status, StatusCode::FORBIDDEN, "{page}"),
+                    false => answer.leads_to(PAGE),
+                }
+            }
+        }
+    }
+    assert!(owner.session().await.is_some());
+    assert!(world.mails().await.iter().all(|mail| mail.to != "intruder@evil.example"));
+    world.browser().sign_in(ALICE, PASSWORD).await.leads_to("/portal/home");
 }

@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use http::StatusCode;
 
 use super::{ALICE, ALICES_PIN, EQUIPPED, PASSWORD, World};
+use crate::domain::account::AccountId;
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, Progress, Standing};
+use crate::flows::initial_password::issue;
 use crate::flows::login::{LoginAttempt, LoginOutcome, log_in};
-use crate::flows::{Outage, Services, challenge};
+use crate::flows::{Outage, Services, accounts, challenge};
 use crate::ports::{
     AccountChange, CredentialChange, HashError, NewPassword, PasswordHasher, Verified,
 };
@@ -200,6 +202,48 @@ async fn a_busy_hasher_gives_no_guess_back() {
     }
     let outcome: Result<LoginOutcome, Outage> = guess(5).await;
     assert!(matches!(outcome, Ok(LoginOutcome::Locked { .. })), "{outcome:?}");
+}
+
+/// A hasher that needs so long that an administrator acts meanwhile.
+struct Slow {
+    services: Arc<Services>,
+    account: AccountId,
+    switched_off: bool,
+}
+
+#[async_trait]
+impl PasswordHasher for Slow {
+    async fn hash(&self, password: &Secret) -> Result<String, HashError> {
+        self.services.hasher.hash(password).await
+    }
+
+    async fn verify(&self, password: &Secret, phc: &str) -> Result<Verified, HashError> {
+        let verified = self.services.hasher.verify(password, phc).await;
+        if self.switched_off {
+            accounts::set_disabled(&self.services, self.account, true).await.unwrap();
+            accounts::set_disabled(&self.services, self.account, false).await.unwrap();
+        } else {
+            issue(&self.services, self.account).await.unwrap().unwrap();
+        }
+        verified
+    }
+}
+
+/// R-E1: an initial password that becomes void while it is checked opens nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_initial_password_that_was_void_meanwhile_opens_nothing() {
+    let world = World::with(EQUIPPED).await;
+    let name = LoginName::parse(ALICE).unwrap();
+    let account = world.import_alice(None).await.id;
+    for switched_off in [false, true] {
+        let issued = issue(&world.services, account).await.unwrap().unwrap();
+        let slow = Slow { services: Arc::clone(&world.services), account, switched_off };
+        let services = Services { hasher: Arc::new(slow), ..(*world.services).clone() };
+        let attempt = world.attempt(name.clone(), issued.password.expose());
+        let outcome = log_in(&services, attempt).await;
+        assert!(matches!(outcome, Ok(LoginOutcome::Refused)), "{outcome:?}");
+        assert!(world.services.sessions.of_account(account).await.unwrap().is_empty());
+    }
 }
 
 /// security.md "a PIN session that tries to set the e-mail address": an address that was typed where

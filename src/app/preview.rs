@@ -1,6 +1,8 @@
 //! What a mail looks like in the words of a configuration: nothing runs, nothing is sent, and the
 //! link in it is an example.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -8,7 +10,7 @@ use super::post_office;
 use crate::config::{Config, EXAMPLE_SENDER};
 use crate::domain::account::{Account, AccountId, Role};
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::{MailId, MailKind};
+use crate::domain::mail::{Lock, MailId, MailKind};
 use crate::domain::one_time_code::{OneTimeCode, Purpose};
 use crate::ports::{Composer as _, Letter, Mail};
 use crate::web::letters::Letters;
@@ -16,6 +18,9 @@ use crate::web::letters::Letters;
 /// Stands in the link instead of a code; has the form of one, so that the mail is as long as real
 /// ones are.
 const EXAMPLE_CODE: &str = "this-link-is-an-example-and-opens-nothing-0";
+
+/// Where an example's failed logins come from: an address for documentation (RFC 5737).
+const EXAMPLE_CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
 
 /// Whom an example is about.
 #[derive(Debug, Clone)]
@@ -52,6 +57,7 @@ pub fn preview(config: &Config, kind: MailKind, example: &Example, now: Timestam
         Purpose::Reset | Purpose::ConfirmEmail => config.codes.reset,
         Purpose::Welcome => config.codes.welcome,
     });
+    let lock = Lock { until: now + config.lockout.duration, client: EXAMPLE_CLIENT };
     Letters::new(post_office::letters(config, from.to_owned())).compose(&Letter {
         id: MailId(Uuid::nil()),
         kind,
@@ -61,6 +67,8 @@ pub fn preview(config: &Config, kind: MailKind, example: &Example, now: Timestam
         code: code.as_ref(),
         valid_until: life.map(|life| now + life),
         asked_at: now,
+        lock: (kind == MailKind::Locked).then_some(lock),
+        schedule: *config.rollout.rollout.schedule(example.login.tenant()),
         now,
     })
 }
@@ -75,7 +83,8 @@ mod tests {
         let text = format!(
             "{more}\n[server]\npublic_url = \"https://voice.acme.example\"\n[upstream]\n\
              servers = [\"http://127.0.0.1:9\"]\n[portal]\nprofile = \"generic\"\n\
-             [support]\ncontact = \"the Acme help desk\"\n[codes]\nwelcome = \"48h\"\n"
+             [support]\ncontact = \"the Acme help desk\"\n[codes]\nwelcome = \"48h\"\n\
+             [rollout]\nforce = 1970-02-03\n"
         );
         Config::load(&text, Path::new("passgate.toml"), std::iter::empty()).unwrap().config
     }
@@ -107,5 +116,9 @@ mod tests {
         let welcome = preview(&config, MailKind::Welcome, &example, Timestamp::UNIX_EPOCH);
         assert!(welcome.text.contains("https://voice.acme.example/account/welcome?code="));
         assert!(welcome.text.contains("2 days"), "{}", welcome.text);
+        let locked = preview(&config, MailKind::Locked, &example, Timestamp::UNIX_EPOCH);
+        assert!(locked.text.contains("203.0.113.7") && locked.text.contains("00:15"));
+        let reminder = preview(&config, MailKind::Reminder, &example, Timestamp::UNIX_EPOCH);
+        assert!(reminder.text.contains("3 Feb"), "{}", reminder.text);
     }
 }

@@ -104,6 +104,7 @@ fn spanish_is_translated() {
 fn the_words_are_portal_password_and_voicemail_pin() {
     let allowed = [
         "portal password",
+        "one-time initial password",
         "voicemail pin",
         "your pin",
         "password manager",
@@ -127,6 +128,7 @@ fn the_words_in_spanish() {
         "contraseña del portal",
         "contraseña actual del portal",
         "contraseñas del portal",
+        "contraseña inicial de un solo uso",
         "gestor de contraseñas",
         "contraseñas más usadas",
         "¿olvidó su contraseña?",

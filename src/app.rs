@@ -29,7 +29,7 @@ pub use connections::{Connection, check_connections};
 #[cfg(feature = "demo")]
 pub use demo::{DemoOptions, DemoPlaces, demo};
 pub use dressing::check_dressing;
-pub use preview::{Example, preview};
+pub use preview::{Example, Previews};
 
 /// How a gateway is started, beside its configuration.
 #[derive(Default)]

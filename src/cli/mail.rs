@@ -11,7 +11,7 @@ use super::configuration;
 use super::failure::Failure;
 use super::output::{Column, Output, text, time};
 use crate::adapters::clock::SystemClock;
-use crate::app::{self, Example};
+use crate::app::{Example, Previews};
 use crate::domain::mail::MailKind;
 use crate::ports::{Clock as _, Mail};
 
@@ -72,7 +72,8 @@ fn preview(config: &Path, wanted: &PreviewArguments, output: &Output) -> Result<
     let config = configuration::load(config)?.config;
     let example =
         Example { login: wanted.login.clone(), name: wanted.name.clone(), to: wanted.to.clone() };
-    let compose = |kind| app::preview(&config, kind, &example, SystemClock.now());
+    let previews = Previews::of(&config).map_err(|error| Failure::Failed(error.to_string()))?;
+    let compose = |kind| previews.mail(kind, &example, SystemClock.now());
     let kinds = wanted.kind.map_or_else(|| MailKind::ALL.to_vec(), |kind| vec![kind]);
     if let Some(folder) = &wanted.out {
         std::fs::create_dir_all(folder)

@@ -365,10 +365,7 @@ impl LiveSession {
             let gone = now.as_second().saturating_sub(since.as_second());
             life.saturating_sub(Duration::from_secs(gone.try_into().unwrap_or(0)))
         };
-        let record = &self.record;
-        let challenge = (record.progress == Progress::Challenge).then_some(CHALLENGE_LIFE);
-        let fixed = [policy.absolute, challenge].into_iter().flatten().min();
-        let fixed = fixed.map(|life| left(record.created_at, life));
+        let fixed = self.longest_life(policy).map(|life| left(self.record.created_at, life));
         let idle = left(self.last_seen(), policy.idle);
         match fixed {
             Some(fixed) if fixed <= idle => Ending { after: fixed, can_be_put_off: false },
@@ -376,15 +373,19 @@ impl LiveSession {
         }
     }
 
+    /// How long it lives at most, whatever is done in it.
+    pub fn longest_life(&self, policy: &SessionPolicy) -> Option<Duration> {
+        let record = &self.record;
+        let challenge = (record.progress == Progress::Challenge).then_some(CHALLENGE_LIFE);
+        let replacing =
+            (record.obtained_with == ObtainedWith::InitialPassword).then_some(REPLACING_LIFE);
+        [policy.absolute, challenge, replacing].into_iter().flatten().min()
+    }
+
     fn expired(&self, policy: &SessionPolicy, now: Timestamp) -> bool {
         let older_than = |since: Timestamp, life: Duration| {
             now.as_second().saturating_sub(since.as_second()) >= life.as_secs() as i64
         };
-        if self.record.progress == Progress::Challenge
-            && older_than(self.record.created_at, CHALLENGE_LIFE)
-        {
-            return true;
-        }
         // In both directions: a clock that was put back keeps the page open no longer.
         let since_login = now.duration_since(self.record.created_at).unsigned_abs();
         if self.record.obtained_with == ObtainedWith::InitialPassword
@@ -393,7 +394,9 @@ impl LiveSession {
             return true;
         }
         older_than(self.last_seen(), policy.idle)
-            || policy.absolute.is_some_and(|life| older_than(self.record.created_at, life))
+            || self
+                .longest_life(policy)
+                .is_some_and(|life| older_than(self.record.created_at, life))
     }
 }
 

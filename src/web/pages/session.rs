@@ -39,7 +39,7 @@ fn lives(pages: &Pages, session: &LiveSession) -> Response {
     let texts = pages.look.texts();
     let policy = &pages.services.policies.session;
     let ending = session.ending(policy, pages.services.clock.now());
-    let (text, action) = match (ending.can_be_put_off, policy.absolute) {
+    let (text, action) = match (ending.can_be_put_off, session.longest_life(policy)) {
         (false, Some(life)) => {
             let life = texts.span(life);
             (texts.fill("session.ends_for_good", &[("life", &life)]), "session.close")

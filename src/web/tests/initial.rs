@@ -202,9 +202,17 @@ async fn its_session_is_short() {
     let world = World::with(EQUIPPED).await;
     world.with_pin().await;
     let initial = issued(&world).await;
-    let browser = replacing(&world, &initial).await;
+    let mut browser = replacing(&world, &initial).await;
     world.pass_minutes(29);
     assert_eq!(browser.session().await.unwrap().1, Standing::Held);
+    // R-C4: that is told before, and no button puts it off.
+    for told in [browser.get("/account/session").await, browser.post("/account/session", &[]).await]
+    {
+        let told: serde_json::Value = serde_json::from_str(&told.text).unwrap();
+        assert_eq!((&told["ends_in"], &told["stays"]), (&60.into(), &false.into()));
+        let text = told["text"].as_str().unwrap();
+        assert!(text.contains("30 minutes after signing in"), "{text}");
+    }
     world.pass_minutes(1);
     assert_eq!(browser.session().await.unwrap().1, Standing::Ended);
     // However the clock is moved.

@@ -22,7 +22,7 @@ use crate::adapters::sqlite::{
     SqliteSessions,
 };
 use crate::config::{self, Config, Disclosure, HostPolicy, RejectAction};
-use crate::domain::mail::MailLimit;
+use crate::domain::mail::{AddressLimit, MailLimit};
 use crate::flows::{FormLimit, LinkLives, Policies, RolloutRules, Services};
 use crate::gateway::listeners::{ServerSettings, TimeLimits};
 use crate::gateway::pipeline::{FixedOrigin, GatewaySettings, Pipeline};
@@ -177,6 +177,9 @@ fn policies(config: &Config) -> Policies {
             most: config.limits.mails_per_account.map_or(u32::MAX, |rate| rate.count),
             per: config.limits.mails_per_account.map_or(Duration::ZERO, |rate| rate.period),
             again_after: MAIL_AGAIN_AFTER,
+            address: config.limits.mails_per_address.map_or(AddressLimit::NONE, |rate| {
+                AddressLimit { most: rate.count, per: rate.period }
+            }),
         },
         rollout: config.rollout.rollout.clone(),
         session: config.session.policy,

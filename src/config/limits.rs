@@ -18,6 +18,8 @@ pub struct LimitsConfig {
     pub public_forms_per_address: Option<Rate>,
     /// E-mails to one account.
     pub mails_per_account: Option<Rate>,
+    /// E-mails that somebody asked for to one address, over all accounts that share it.
+    pub mails_per_address: Option<Rate>,
     /// Open connections of one client address.
     pub connections_per_address: u32,
     /// Patience for the whole header block of a request.
@@ -43,6 +45,7 @@ pub(super) fn read(section: &Section<'_>) -> LimitsConfig {
         requests_per_token: still_to_come("requests_per_token"),
         public_forms_per_address: rate("public_forms_per_address", 20, MINUTE * 10),
         mails_per_account: rate("mails_per_account", 3, MINUTE * 60),
+        mails_per_address: rate("mails_per_address", 10, MINUTE * 60),
         connections_per_address: section
             .or("connections_per_address", 1024, |value| value.integer(1..=1_000_000)),
         header_time: section.or("header_time", SECOND * 10, patience),
@@ -60,6 +63,7 @@ mod tests {
         let limits = config("[limits]\npublic_forms_per_address = \"off\"\n").limits;
         assert_eq!(limits.public_forms_per_address, None);
         assert_eq!(limits.mails_per_account, Some(Rate { count: 3, period: MINUTE * 60 }));
+        assert_eq!(limits.mails_per_address, Some(Rate { count: 10, period: MINUTE * 60 }));
         assert_eq!((limits.header_time, limits.body_stall), (SECOND * 10, SECOND * 30));
     }
 

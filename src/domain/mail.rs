@@ -105,6 +105,13 @@ impl MailKind {
             None => matches!(self, Self::LoginNames | Self::Locked) && other == self,
         }
     }
+
+    /// Whether a mail of the kind `other` counts towards an address's limit when one of this kind is
+    /// asked for. What strangers bring about takes away nothing that somebody asks for.
+    pub fn counts_at_address(self, other: Self) -> bool {
+        let limited = |kind: Self| kind.counts_with(kind);
+        limited(self) && limited(other) && (other != Self::Locked || self == Self::Locked)
+    }
 }
 
 /// Who waits for a mail.
@@ -177,6 +184,22 @@ pub struct MailLimit {
     /// Who asks again within this time gets no second one: the first is on its way. Unless it goes
     /// elsewhere (a mistyped address was put right), or was given up.
     pub again_after: Duration,
+    /// What holds for the address beside it.
+    pub address: AddressLimit,
+}
+
+/// How many mails that somebody asked for one address gets, over all accounts that share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressLimit {
+    /// At most this many …
+    pub most: u32,
+    /// … in this time (`limits.mails_per_address`).
+    pub per: Duration,
+}
+
+impl AddressLimit {
+    /// Any number.
+    pub const NONE: Self = Self { most: u32::MAX, per: Duration::ZERO };
 }
 
 /// Where a mail stands.

@@ -12,8 +12,7 @@ use crate::domain::mail::{Lock, MailKind, MailLimit};
 use crate::ports::{Enqueued, SecurityEvent, Unavailable};
 
 /// Strangers can lock a name every quarter of an hour; its owner hears of it once in this time.
-const ONCE_A_DAY: MailLimit =
-    MailLimit { most: 1, per: Duration::from_secs(24 * 3600), again_after: Duration::ZERO };
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Has the owner told, if there is one. Answers at once: a process that ends in this moment loses
 /// the mail, and nothing else.
@@ -35,7 +34,9 @@ async fn tell(services: &Services, login: &LoginName, lock: Lock) -> Result<(), 
     let Some(to) = &account.email else { return Ok(()) };
     let mut mail = services.new_mail(MailKind::Locked, &account, to, None);
     mail.lock = Some(lock);
-    if services.outbox.enqueue(mail, ONCE_A_DAY).await? == Enqueued::Now {
+    let address = services.policies.mails_per_account.address;
+    let limit = MailLimit { most: 1, per: DAY, again_after: Duration::ZERO, address };
+    if services.outbox.enqueue(mail, limit).await? == Enqueued::Now {
         let event = SecurityEvent::of("lock_mailed", "mail", login).from_client(lock.client);
         services.audit.record(event.with_result("queued"));
     }

@@ -58,6 +58,11 @@ pub enum NotSent {
     HasPassword,
     /// There is no address on file.
     NoAddress,
+    /// The address had as many mails as it gets, over all accounts that share it.
+    AddressFull {
+        /// When there is room for another one.
+        until: Timestamp,
+    },
     /// E-mail is off.
     Off,
 }
@@ -81,6 +86,9 @@ pub async fn send(
     let (to, at, already) = match post::request(services, account, link.kind(), None).await? {
         post::Requested::Now { at } => (to, at, false),
         post::Requested::Already { at, to } => (to, at, true),
+        post::Requested::AddressFull { until, .. } => {
+            return Ok(Err(NotSent::AddressFull { until }));
+        }
         post::Requested::NoAddress => return Ok(Err(NotSent::NoAddress)),
         post::Requested::Off => return Ok(Err(NotSent::Off)),
     };
@@ -95,8 +103,8 @@ pub async fn send(
 pub struct MailView {
     /// The mail.
     pub stored: StoredMail,
-    /// Whom it is about.
-    pub login: LoginName,
+    /// Whom it is about; `None` if the account cannot be read.
+    pub login: Option<LoginName>,
 }
 
 /// One page of mails.
@@ -115,22 +123,22 @@ pub async fn list(
     cursor: Option<MailId>,
     limit: usize,
 ) -> Result<MailViews, Unavailable> {
-    let mut mails = services.outbox.list(state, cursor, limit).await?;
-    if state == Some(MailState::Queued) {
-        mails.extend(services.outbox.list(Some(MailState::Sending), cursor, limit).await?);
-        mails.sort_by_key(|stored| std::cmp::Reverse((stored.mail.asked_at, stored.mail.id)));
-        // One that was taken up between the two looks stands in both.
-        mails.dedup_by_key(|stored| stored.mail.id);
-        mails.truncate(limit);
-    }
+    let mails = services.outbox.list(state, cursor, limit).await?;
     let next_cursor = mails.last().filter(|_| mails.len() == limit).map(|stored| stored.mail.id);
-    let mut logins: HashMap<AccountId, Option<LoginName>> = HashMap::new();
+    let mut logins: HashMap<AccountId, Option<Option<LoginName>>> = HashMap::new();
     let mut items = Vec::with_capacity(mails.len());
     for stored in mails {
         let account = stored.mail.account;
         let login = match logins.get(&account) {
             Some(known) => known.clone(),
-            None => services.accounts.by_id(account).await?.map(|account| account.login),
+            // One account that cannot be read hides no mail of the others, nor its own.
+            None => match services.accounts.by_id(account).await {
+                Ok(found) => found.map(|account| Some(account.login)),
+                Err(error) => {
+                    tracing::error!(%error, %account, "a mail is listed without its login name");
+                    Some(None)
+                }
+            },
         };
         logins.insert(account, login.clone());
         // An account that was deleted meanwhile took its mails along.
@@ -166,5 +174,5 @@ pub async fn retry(
         return Ok(None);
     };
     services.audit.record(SecurityEvent::of("mail_retried", "admin", &account.login));
-    Ok(Some(Ok(MailView { stored, login: account.login })))
+    Ok(Some(Ok(MailView { stored, login: Some(account.login) })))
 }

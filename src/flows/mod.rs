@@ -33,7 +33,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::domain::lockout::LockoutPolicy;
-use crate::domain::mail::MailLimit;
+use crate::domain::mail::{AddressLimit, MailLimit};
 use crate::domain::password_policy::PasswordPolicy;
 use crate::domain::pin_policy::PinPolicy;
 use crate::domain::rollout::Rollout;
@@ -113,7 +113,7 @@ pub struct Policies {
     pub tenant_rules: HashMap<String, RolloutRules>,
     /// How long links live.
     pub links: LinkLives,
-    /// How many mails with a link one account gets.
+    /// How many mails with a link one account, and one address, gets.
     pub mails_per_account: MailLimit,
     /// How many public forms (forgotten password and the like) one client address may send;
     /// `None`: not limited.
@@ -175,7 +175,12 @@ impl Default for Policies {
             rules: RolloutRules { redeclare_pin: true, redirect_at_reject: false },
             tenant_rules: HashMap::new(),
             links: LinkLives { reset: minutes(60), welcome: minutes(72 * 60) },
-            mails_per_account: MailLimit { most: 3, per: minutes(60), again_after: minutes(2) },
+            mails_per_account: MailLimit {
+                most: 3,
+                per: minutes(60),
+                again_after: minutes(2),
+                address: AddressLimit { most: 10, per: minutes(60) },
+            },
             public_forms_per_address: Some(FormLimit { most: 20, per: minutes(10) }),
             uniform_disclosure: false,
             public_host: String::new(),

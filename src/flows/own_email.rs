@@ -137,6 +137,10 @@ async fn judged(services: &Services, form: &EmailForm) -> Result<EmailOutcome, O
                 record(services, form, &account, "not_again");
                 EmailOutcome::NotAgain { at }
             }
+            Requested::AddressFull { latest, .. } => {
+                record(services, form, &account, "not_again");
+                EmailOutcome::NotAgain { at: latest }
+            }
             Requested::NoAddress | Requested::Off => EmailOutcome::Off,
         },
     )

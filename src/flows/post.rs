@@ -34,6 +34,13 @@ pub enum Requested {
         /// Where it went, or goes.
         to: String,
     },
+    /// The address had as many as it gets, over all accounts that share it.
+    AddressFull {
+        /// When the latest of them was asked for.
+        latest: Timestamp,
+        /// When there is room for another one.
+        until: Timestamp,
+    },
     /// There is no address on file.
     NoAddress,
     /// E-mail is off (`mail.url` is empty).
@@ -75,6 +82,7 @@ pub(super) async fn request_to(
     Ok(match services.outbox.enqueue(mail, limit).await? {
         Enqueued::Now => Requested::Now { at },
         Enqueued::Already { asked_at, to } => Requested::Already { at: asked_at, to },
+        Enqueued::AddressFull { latest, until } => Requested::AddressFull { latest, until },
     })
 }
 

@@ -49,7 +49,7 @@ pub enum FormOutcome {
     ExtensionNeeded,
     /// Uniform disclosure: the same whatever was found.
     Uniform,
-    /// Too many forms from this address.
+    /// Too many forms from this client address, or too many mails to this address on file.
     TooMany {
         /// When the next one is possible.
         until: Timestamp,
@@ -190,6 +190,7 @@ async fn mail(
         match request(services, account, kind, stranger.language.as_ref()).await? {
             Requested::Now { at } => (at, account.email.clone().unwrap_or_default(), "queued"),
             Requested::Already { at, to } => (at, to, "not_again"),
+            Requested::AddressFull { until, .. } => return Ok(FormOutcome::TooMany { until }),
             Requested::NoAddress | Requested::Off => return Ok(FormOutcome::AskSupport),
         };
     let event = SecurityEvent::of("link_mailed", "page", &account.login);

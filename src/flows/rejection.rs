@@ -23,6 +23,13 @@ pub enum Rejection {
         /// Lead into the reset flow (`reject_action = "redirect"`).
         redirect: bool,
     },
+    /// So many mails were asked for this address lately that none was sent now.
+    NotNow {
+        /// The address, masked.
+        to: String,
+        /// When there is room for one.
+        until: Timestamp,
+    },
     /// There is no address on file, or e-mail is off: ask support.
     AskSupport,
 }
@@ -38,6 +45,10 @@ pub(super) async fn reject(
         match request(services, account, MailKind::Rejected, asker.language).await? {
             Requested::Now { at } => (account.email.clone(), at, "queued"),
             Requested::Already { at, to } => (Some(to), at, "not_again"),
+            Requested::AddressFull { until, .. } => {
+                let to = masked(account.email.as_deref().unwrap_or_default());
+                return Ok(Rejection::NotNow { to, until });
+            }
             Requested::NoAddress | Requested::Off => return Ok(Rejection::AskSupport),
         };
     let event = SecurityEvent::of("link_mailed", channel, &account.login).from_client(asker.client);

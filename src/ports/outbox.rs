@@ -21,6 +21,13 @@ pub enum Enqueued {
         /// Where that one goes: perhaps not where the address on file points by now.
         to: String,
     },
+    /// Not now: the address had as many as it gets, over all accounts that share it.
+    AddressFull {
+        /// When the latest of them was asked for.
+        latest: Timestamp,
+        /// When there is room for another one.
+        until: Timestamp,
+    },
 }
 
 /// The queue of mails.
@@ -30,8 +37,10 @@ pub trait Outbox: Send + Sync {
     /// account's mails that [count with it](crate::domain::mail::MailKind::counts_with); dropped
     /// ones do not, nor [bulk](crate::domain::mail::Urgency::Bulk) ones that wait for their turn: if
     /// there is one of the same kind to the same address, it is this one from now on, so that who
-    /// asks for it gets it at once, and once. Atomic: of parallel calls for one account only one
-    /// queues. A report of what was done has no limit.
+    /// asks for it gets it at once, and once. The [limit of the address](MailLimit::address) counts
+    /// over accounts, whatever the case of its letters; bulk mails neither have it nor count towards
+    /// it. Atomic: of parallel calls for one account only one queues. A report of what was done has
+    /// no limit.
     async fn enqueue(&self, mail: NewMail, limit: MailLimit) -> Result<Enqueued, Unavailable>;
 
     /// Takes a portion of the mails that are due at `now`, by urgency, then oldest first: they are
@@ -65,7 +74,8 @@ pub trait Outbox: Send + Sync {
     async fn drop_mail(&self, id: MailId, now: Timestamp) -> Result<(), Unavailable>;
 
     /// Mails in `state` (all, if `None`), latest first, at most `limit`, that come after `cursor`
-    /// (none, if that mail is gone).
+    /// (none, if that mail is gone). Those that are being handed over are among the queued ones, in
+    /// one look: between two of them a mail may go either way.
     async fn list(
         &self,
         state: Option<MailState>,

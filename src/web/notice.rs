@@ -45,6 +45,17 @@ pub enum Message {
         /// When the user was told so.
         told_at: Timestamp,
     },
+    /// The same, and no link was sent: the address had as many mails as it gets for now.
+    NotNow {
+        /// The address, masked.
+        to: String,
+        /// When there is room for one.
+        until: Timestamp,
+        /// For a user of this tenant, whose clock it is.
+        tenant: String,
+        /// When the user was told so.
+        told_at: Timestamp,
+    },
     /// The user signed out.
     SignedOut,
     /// The session ended by itself.
@@ -108,6 +119,12 @@ impl Message {
                 at: *at,
                 tenant: tenant.to_owned(),
                 works_for: services.policies.links.reset,
+                told_at: services.clock.now(),
+            },
+            Rejection::NotNow { to, until } => Self::NotNow {
+                to: to.clone(),
+                until: *until,
+                tenant: tenant.to_owned(),
                 told_at: services.clock.now(),
             },
             Rejection::AskSupport if services.mail.is_some() => Self::NoAddress,
@@ -309,6 +326,11 @@ impl Look {
                 let life = texts.span(*works_for);
                 let values = [("address", to.as_str()), ("at", &at), ("life", &life)];
                 return texts.fill("message.mailed", &values);
+            }
+            Message::NotNow { to, until, tenant, told_at } => {
+                let at = self.moment(*until, *told_at, tenant);
+                let values = [("address", to.as_str()), ("at", &at), ("support", support)];
+                return texts.fill("message.not_now", &values);
             }
             Message::SignedOut => "message.signed_out",
             Message::SessionEnded => "message.session_ended",

@@ -6,6 +6,7 @@ mod attempts;
 mod codes;
 mod credentials;
 mod hasher;
+mod mail_limits;
 mod outage;
 mod outbox;
 mod session_cache;

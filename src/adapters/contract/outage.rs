@@ -3,7 +3,7 @@
 use super::write_backs::{OURS, entry_of};
 use super::{World, fresh_id, login, new_account, run_against};
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockoutPolicy};
-use crate::domain::mail::{MailKind, MailLimit, Portion};
+use crate::domain::mail::{AddressLimit, MailKind, MailLimit, Portion};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{
     AccountChange, AccountQuery, AccountStore, AttemptStore, CodeStore, CredentialChange,
@@ -70,7 +70,12 @@ async fn every_answer_is_unavailable(world: World) {
     let outbox = &world.outbox;
     let mail = world.mail(&account, MailKind::Reset);
     let mail_id = mail.id;
-    let limit = MailLimit { most: 3, per: life, again_after: life };
+    let limit = MailLimit {
+        most: 3,
+        per: life,
+        again_after: life,
+        address: AddressLimit { most: 3, per: life },
+    };
     outbox.enqueue(mail, limit).await.unwrap_err();
     outbox.claim(now, life, Portion::of(10)).await.unwrap_err();
     outbox.sent(mail_id, now).await.unwrap_err();

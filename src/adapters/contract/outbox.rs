@@ -7,14 +7,22 @@ use jiff::Timestamp;
 use super::{World, fresh_id, run_against};
 use crate::domain::account::Account;
 use crate::domain::mail::{
-    MailId, MailKind, MailLimit, MailState, NewMail, Portion, StoredMail, Urgency,
+    AddressLimit, MailId, MailKind, MailLimit, MailState, NewMail, Portion, StoredMail, Urgency,
 };
 use crate::ports::{AccountStore, Enqueued, Outbox};
 
-const LIMIT: MailLimit =
-    MailLimit { most: 3, per: Duration::from_secs(3600), again_after: Duration::from_secs(120) };
-const UNLIMITED: MailLimit =
-    MailLimit { most: u32::MAX, per: Duration::ZERO, again_after: Duration::ZERO };
+const LIMIT: MailLimit = MailLimit {
+    most: 3,
+    per: Duration::from_secs(3600),
+    again_after: Duration::from_secs(120),
+    address: AddressLimit::NONE,
+};
+const UNLIMITED: MailLimit = MailLimit {
+    most: u32::MAX,
+    per: Duration::ZERO,
+    again_after: Duration::ZERO,
+    address: AddressLimit::NONE,
+};
 const LEASE: Duration = Duration::from_secs(300);
 
 /// Asks for a mail with a link, now.

@@ -11,6 +11,7 @@ mod attempts;
 mod codes;
 mod credentials;
 mod import;
+mod mail_limits;
 mod open;
 mod outbox;
 mod ring_check;

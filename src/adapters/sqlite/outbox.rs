@@ -9,7 +9,7 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::account_rows::account_id;
-use super::{Database, from_micros, to_micros, unavailable, unreadable};
+use super::{Database, from_micros, mail_limits, to_micros, unavailable, unreadable};
 use crate::domain::language::Language;
 use crate::domain::mail::{
     LONGEST_WAIT, Lock, MailId, MailKind, MailLimit, MailState, NewMail, Portion, StoredMail,
@@ -59,6 +59,11 @@ impl Outbox for SqliteOutbox {
         let mut transaction = self.database.write_durably().await?;
         if let Some((asked_at, to)) = held_back(&mut transaction, &mail, limit).await? {
             return Ok(Enqueued::Already { asked_at, to });
+        }
+        if let Some((latest, until)) =
+            mail_limits::address_full(&mut transaction, &mail, limit.address).await?
+        {
+            return Ok(Enqueued::AddressFull { latest, until });
         }
         if !hurry(&mut transaction, &mail).await? {
             insert(&mut transaction, &mail).await?;
@@ -147,7 +152,8 @@ impl Outbox for SqliteOutbox {
             "SELECT ",
             mail_columns!(),
             " FROM outbox
-              WHERE (?1 IS NULL OR state = ?1)
+              WHERE (?1 IS NULL OR state = ?1 OR (?1 = 'queued' AND state = 'sending'))
+                AND kind IN (SELECT value FROM json_each(?4))
                 AND (?2 IS NULL
                      OR (asked_at, id) < (SELECT asked_at, id FROM outbox WHERE id = ?2))
               ORDER BY asked_at DESC, id DESC
@@ -156,6 +162,7 @@ impl Outbox for SqliteOutbox {
         .bind(state.map(MailState::name))
         .bind(cursor.map(|id| id.0.as_bytes().to_vec()))
         .bind(signed(limit))
+        .bind(serde_json::json!(MailKind::ALL.map(MailKind::name)).to_string())
         .fetch_all(self.database.readers())
         .await
         .map_err(unavailable)?;

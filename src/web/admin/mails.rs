@@ -21,7 +21,7 @@ use crate::flows::mails::{self as flow, MailView, NotRetried, NotSent, UserLink}
 struct MailBody {
     id: String,
     kind: &'static str,
-    login: String,
+    login: Option<String>,
     to: String,
     state: &'static str,
     attempts: u32,
@@ -36,7 +36,7 @@ impl From<MailView> for MailBody {
         Self {
             id: stored.mail.id.to_string(),
             kind: stored.mail.kind.name(),
-            login: login.to_string(),
+            login: login.map(|login| login.to_string()),
             to: stored.mail.to,
             state: shown(stored.state),
             attempts: stored.attempts,
@@ -124,6 +124,14 @@ fn not_sent(why: NotSent) -> Problem {
             "no_address",
             "the account has no e-mail address on file: set one first",
         ),
+        NotSent::AddressFull { until } => {
+            let detail = format!(
+                "so many mails were asked for to this address (limits.mails_per_address) that the \
+                 next one can be asked for at {until}"
+            );
+            let members = json!({ "reason": "address_full", "until": until });
+            return Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).with_members(members);
+        }
         NotSent::Off => return mail_off(),
     };
     Problem::new(status, detail).with_members(json!({ "reason": reason }))

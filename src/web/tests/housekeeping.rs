@@ -11,8 +11,8 @@ use crate::domain::login_name::LoginName;
 use crate::domain::mail::{MailId, MailKind, MailState, NewMail, Portion, Urgency};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::flows::courier::Courier;
-use crate::flows::post;
 use crate::flows::sweep::sweep;
+use crate::flows::{mails, post};
 use crate::ports::Created;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -103,6 +103,10 @@ async fn a_mail_that_cannot_be_written_holds_up_no_other() {
     let waiting = world.services.outbox.list(Some(MailState::Queued), None, 9).await.unwrap();
     assert_eq!((waiting.len(), waiting[0].attempts), (1, 1));
     assert!(waiting[0].last_error.as_ref().unwrap().contains("cannot be read"));
+    // It is listed with all others, without the name that cannot be read.
+    let listed = mails::list(&world.services, None, None, 9).await.unwrap();
+    let logins: Vec<_> = listed.items.iter().map(|mail| mail.login.clone()).collect();
+    assert_eq!(logins, [Some(alice.login), None]);
 }
 
 /// R-E1: bulk mails never take the last free hand: who waits for a link does not wait for the

@@ -20,6 +20,7 @@ mod outages;
 mod own_email;
 mod own_sessions;
 mod reject;
+mod shared_address;
 mod surface;
 
 use std::collections::HashMap;

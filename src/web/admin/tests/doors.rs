@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::domain::mail::MailKind;
 use crate::domain::secret::Secret;
 use crate::web::admin::testing::gateway;
 use crate::web::admin::{Access, AdminListeners, SOCKET_NAME, Scope, admin};
@@ -195,4 +196,13 @@ async fn the_socket_belongs_to_one_gateway() {
     stop.send(()).unwrap();
     serving.await.unwrap().unwrap();
     assert!(!socket.exists());
+}
+
+/// Interfaces: the description knows every kind of mail.
+#[tokio::test]
+async fn every_kind_of_mail_is_described() {
+    let gateway = gateway().await;
+    let (_, description) = gateway.get("/openapi.json").await;
+    let described = &description["components"]["schemas"]["Mail"]["properties"]["kind"]["enum"];
+    assert_eq!(described, &serde_json::json!(MailKind::ALL.map(MailKind::name)));
 }

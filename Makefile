@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: help demo build release test tools fmt clippy doc bench bench-smoke fuzz-smoke load screenshots deny ci
+.PHONY: help demo build release test tools fmt clippy doc bench bench-smoke fuzz-smoke load screenshots page-weights deny ci
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -54,7 +54,10 @@ deny: ## licences, advisories and bans (needs cargo-deny)
 
 screenshots: ## make docs/screenshots/ anew
 	@scripts/install-tools.sh screenshots
-	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser
+	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser -- --skip browser_axe
 	pngquant --force --ext .png --strip --speed 1 docs/screenshots/*.png
+
+page-weights: tools ## write the table of docs/pages.md anew
+	PASSGATE_PAGE_WEIGHTS=1 $(CARGO) test --test behaviour page_weight
 
 ci: fmt clippy doc bench-smoke fuzz-smoke test ## what CI runs

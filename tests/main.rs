@@ -37,6 +37,7 @@ mod mail;
 mod mail_server;
 mod notice;
 mod outbox;
+mod page_weight;
 mod password;
 mod pbx_access;
 mod portal_pages;

@@ -226,7 +226,7 @@ fn templates_name_texts_that_are_there() {
 /// Scripts get their words from the page: in them, no text is put together of words.
 #[test]
 fn scripts_have_no_words_of_their_own() {
-    for name in ["account.js", "theme.js"] {
+    for name in ["account.js", "session.js", "theme.js"] {
         let script = std::fs::read_to_string(format!("{TEMPLATES}/static/{name}")).unwrap();
         let code: Vec<&str> =
             script.lines().map(|line| line.split("// ").next().unwrap_or_default()).collect();

@@ -37,7 +37,7 @@ impl Browser {
         let found = self.call(&run, vec![json!(css), json!(guidelines)]).await;
         let list = |name: &str| found[name].as_array().cloned().unwrap_or_default();
         // A run that looked at nothing would find nothing.
-        assert!(list("passes").len() > 2, "{css} at {}: {found}", self.path().await);
+        assert!(!list("passes").is_empty(), "{css} at {}: {found}", self.path().await);
         let undecided =
             list("incomplete").into_iter().filter(|rule| rule["id"] == "color-contrast");
         list("violations")

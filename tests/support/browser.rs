@@ -222,9 +222,9 @@ impl Browser {
 
     /// The language that its user prefers.
     pub async fn prefers_language(&self, language: &str) {
-        self.devtools("Network.enable", json!({})).await;
-        let headers = json!({ "headers": { "Accept-Language": language } });
-        self.devtools("Network.setExtraHTTPHeaders", headers).await;
+        let agent = self.script("return navigator.userAgent").await;
+        let languages = json!({ "userAgent": agent, "acceptLanguage": language });
+        self.devtools("Emulation.setUserAgentOverride", languages).await;
     }
 
     /// Waits until something holds.

@@ -42,6 +42,9 @@ impl Tour {
         gateway.put_on_file(&alice().login, ADDRESS).await;
         let browser = Browser::start(&format!("https://localhost:{}", gateway.https.port())).await;
         browser.prefers_language(language).await;
+        browser.open("/account/login").await;
+        let title = if language == "es" { "Iniciar sesión" } else { "Sign in" };
+        assert_eq!(browser.text("h1").await, title, "the tour's language");
         Self { pbx, smtp, gateway, browser }
     }
 

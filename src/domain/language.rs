@@ -72,8 +72,11 @@ fn range(text: &str) -> Option<(u16, &str)> {
         None => 1000,
         Some(weight) => {
             let weight: f32 = weight.trim().parse().ok()?;
-            // In range by the clamp.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "in range by the clamp"
+            )]
             let thousandths = (weight.clamp(0.0, 1.0) * 1000.0) as u16;
             thousandths
         }

@@ -94,8 +94,11 @@ impl Colour {
     }
 
     fn mixed(self, other: Self, share: f64) -> Self {
-        // Between two bytes, so a byte.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between two bytes, so a byte"
+        )]
         let mix = |a: u8, b: u8| f64::from(a).mul_add(1.0 - share, f64::from(b) * share) as u8;
         Self {
             red: mix(self.red, other.red),

@@ -70,6 +70,25 @@ async fn answers_are_the_pbxs_own() {
     }
 }
 
+/// Forms reach the PBX whole, in however many pieces they come: they are held until all of their
+/// names were seen.
+#[tokio::test]
+async fn a_long_form_in_many_pieces_is_forwarded_whole() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::with(&pbx, Settings::in_phase("quiet")).await;
+    for (protocol, client) in gateway.both_protocols() {
+        let client = client.signed_in(&alice()).await;
+        let body = format!("data[Profile][name]=Al&x={}", "y".repeat(300_000));
+        let request =
+            client.request(Method::POST, "/portal/profile").header("origin", &client.base);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let saved = client.send(request.body(body)).await;
+        assert_eq!(saved.status, 200, "{protocol}");
+        assert!(saved.text().contains("Your profile has been saved."), "{protocol}");
+        assert_eq!(pbx.0.record().pop().unwrap().body_len, 300_025, "{protocol}");
+    }
+}
+
 /// Where pages come from without a gateway.
 struct Direct {
     base: String,

@@ -133,9 +133,11 @@ pub(super) fn body(
         {
             return Error::e_explain(ErrorType::HTTPStatus(413), "form too large");
         }
-        if end_of_stream && let Some(whole) = ctx.held.take() {
-            *body = Some(whole);
-        }
+        // While there is nothing to send it is empty: without one, the body would be at its end.
+        *body = match end_of_stream {
+            true => ctx.held.take(),
+            false => Some(Bytes::new()),
+        };
     }
     Ok(())
 }

@@ -102,15 +102,85 @@ async fn the_portals_menu_leads_to_account_security() {
     let gateway = Gateway::with(&pbx, Settings::in_phase("quiet")).await;
     let browser = Browser::without_scripts(&base(&gateway)).await;
     browser.open("/portal/login").await;
-    browser.fill("#LoginUsername", &alice().login).await;
-    browser.fill("#LoginPassword", &alice().pin).await;
-    browser.click("#LoginIndexForm input[type=submit]").await;
-    browser.arrives_without_scripts("/portal/home").await;
+    enter(&browser, "/portal/home").await;
     browser.shows("#user-toolbar #passgate-security").await;
     browser.pictures("security-link", &[Scheme::Light]).await;
     browser.click("#passgate-security").await;
     browser.arrives_without_scripts("/account/security").await;
     assert_eq!(browser.text("h1").await, "Account security");
+}
+
+/// R-C4: a form that is filled in for longer than the session lives is not lost: its user signs in,
+/// is asked, and it is sent; without JavaScript, too.
+#[tokio::test]
+async fn a_form_that_comes_too_late_is_not_lost() {
+    let pbx = Pbx::with(|options| options.strict_csp = true).await;
+    let gateway = Gateway::with(&pbx, Settings::in_phase("quiet")).await;
+    for scripts in [true, false] {
+        let browser = match scripts {
+            true => Browser::start(&base(&gateway)).await,
+            false => Browser::without_scripts(&base(&gateway)).await,
+        };
+        browser.open("/portal/login").await;
+        enter(&browser, "/portal/home").await;
+        browser.open("/portal/profile").await;
+        browser.fill("#ProfileName", "Alice Ámbar").await;
+        gateway.advance("4h").await;
+        browser.click("#ProfileIndexForm input[type=submit]").await;
+        browser.arrives_without_scripts("/portal/login").await;
+        let said = browser.text("#passgate-message[role=alert]").await;
+        assert!(said.contains("What you sent is kept for an hour"), "{said}");
+        browser.pictures("kept-form-login", &[Scheme::Light]).await;
+        enter(&browser, "/account/kept-form").await;
+        assert_eq!(browser.text(".whose dd").await, "/portal/profile");
+        browser.look(Screen::Phone, Scheme::Light).await;
+        if scripts {
+            assert_eq!(browser.overflow().await, 0);
+            assert_eq!(browser.wrong_for_axe("html", Practices::Asked).await, [""; 0]);
+        }
+        browser.look(Screen::Desktop, Scheme::Light).await;
+        browser.pictures("kept-form", &THEMES).await;
+        browser.click("button[value=send]").await;
+        browser.arrives_without_scripts("/portal/profile").await;
+        browser.shows("#profile-saved").await;
+        assert_eq!(browser.attribute("#ProfileName", "value").await, "Alice Ámbar");
+        browser.click("#logout-link").await;
+        browser.arrives_without_scripts("/portal/login").await;
+    }
+}
+
+/// R-A3: a page of the portal that was left open when the force phase begins polls in vain and signs
+/// its user out by itself; that is led to the page where a portal password is set instead, and the
+/// other window where it is being set is not disturbed.
+#[tokio::test]
+async fn a_page_that_was_left_open_signs_nobody_out_who_sets_a_password() {
+    let pbx = Pbx::with(|options| options.poll_every = std::time::Duration::from_millis(100)).await;
+    let settings = Settings { now: "2031-12-31T23:55:00Z".into(), ..Settings::default() };
+    let gateway = Gateway::with(&pbx, settings).await;
+    let browser = signed_in(&gateway).await;
+    browser.open_in_new_tab("/portal/calls").await;
+    gateway.set_clock("2032-01-01T00:00:00Z").await;
+    // Two refused polls later both are where they belong.
+    browser.arrives("/account/set-password").await;
+    browser.fill("#pin", &alice().pin).await;
+    browser.fill("#password", "Lighthouse-4711").await;
+    browser.fill("#confirm", "Lighthouse-4711").await;
+    browser.other_tab().await;
+    browser.arrives("/account/set-password").await;
+    browser.other_tab().await;
+    browser.follow("form[data-check] button.main").await;
+    browser.arrives("/portal/home").await;
+    // The portal's own link signs out, as ever.
+    browser.follow("#logout-link").await;
+    browser.arrives("/portal/login").await;
+}
+
+/// Fills in the portal's login form and sends it, with or without scripts.
+async fn enter(browser: &Browser, leads_to: &str) {
+    browser.fill("#LoginUsername", &alice().login).await;
+    browser.fill("#LoginPassword", &alice().pin).await;
+    browser.click("#LoginIndexForm input[type=submit]").await;
+    browser.arrives_without_scripts(leads_to).await;
 }
 
 fn base(gateway: &Gateway) -> String {

@@ -28,6 +28,7 @@ mod force;
 mod forwarding;
 mod framing;
 mod initial_password;
+mod kept_form;
 mod kill;
 mod links;
 mod lockout;

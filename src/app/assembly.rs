@@ -18,8 +18,8 @@ use crate::adapters::observed::{ObservedAudit, ObservedPortal, ObservedSubscribe
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
-    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteOutbox,
-    SqliteSessions,
+    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteKeptForms,
+    SqliteOutbox, SqliteSessions,
 };
 use crate::config::{self, Config, Disclosure, HostPolicy, RejectAction};
 use crate::domain::mail::{AddressLimit, MailLimit};
@@ -98,6 +98,7 @@ pub(super) async fn assemble(
         sessions: sessions.clone(),
         credentials: Arc::new(SqliteCredentials::new(database.clone())),
         codes: Arc::new(SqliteCodes::new(database.clone())),
+        kept_forms: Arc::new(SqliteKeptForms::new(database.clone())),
         outbox: Arc::new(SqliteOutbox::new(database.clone())),
         mail: post_office::open(config, mail, &dressing, &metrics)?,
         subscribers: Arc::new(ObservedSubscribers::new(

@@ -5,6 +5,7 @@ pub mod account;
 pub mod email_address;
 pub mod initial_password;
 pub mod jar;
+pub mod kept_form;
 pub mod language;
 pub mod lockout;
 pub mod login_decision;

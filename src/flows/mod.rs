@@ -7,6 +7,7 @@ pub mod challenge;
 pub mod courier;
 pub mod current_pin;
 pub mod initial_password;
+pub mod kept_form;
 mod lock_notice;
 pub mod login;
 pub mod mails;
@@ -40,8 +41,8 @@ use crate::domain::rollout::Rollout;
 use crate::domain::session::SessionPolicy;
 use crate::ports::{
     AccountStore, AttemptStore, AuditLog, Clock, CodeStore, Composer, CredentialStore, HashError,
-    MailTransport, Outbox, PasswordHasher, Portal, Random, SessionStore, Subscribers, Unavailable,
-    Vault,
+    KeptForms, MailTransport, Outbox, PasswordHasher, Portal, Random, SessionStore, Subscribers,
+    Unavailable, Vault,
 };
 
 pub use opening::Opened;
@@ -55,6 +56,8 @@ pub struct Services {
     pub credentials: Arc<dyn CredentialStore>,
     /// One-time codes.
     pub codes: Arc<dyn CodeStore>,
+    /// Forms that were sent too late.
+    pub kept_forms: Arc<dyn KeptForms>,
     /// Mails on their way.
     pub outbox: Arc<dyn Outbox>,
     /// Writing and handing over mails; `None` when e-mail is off.

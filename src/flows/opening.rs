@@ -39,6 +39,14 @@ pub(super) struct Opening<'a> {
     pub user_agent: &'a str,
 }
 
+/// What a device cookie says.
+struct Device {
+    id: String,
+    /// [`Account::epoch`] of then.
+    epoch: u64,
+    owner: String,
+}
+
 impl Services {
     /// Opens a session of `account` on a PBX session.
     pub(super) async fn open_session(
@@ -96,16 +104,35 @@ impl Services {
         cookie: &str,
         login: &LoginName,
     ) -> Result<Option<String>, Unavailable> {
-        let Some((device, epoch)) = self.open_device(cookie, login) else { return Ok(None) };
+        let Some(device) =
+            self.open_device(cookie).filter(|device| device.owner == login.to_string())
+        else {
+            return Ok(None);
+        };
         let account = self.accounts.find(login).await?;
-        Ok(account.filter(|account| account.epoch == epoch).map(|_| device))
+        Ok(account.filter(|account| account.epoch == device.epoch).map(|_| device.id))
     }
 
-    fn open_device(&self, cookie: &str, login: &LoginName) -> Option<(String, u64)> {
+    /// The account that last signed in in the browser with this device cookie, if its credential
+    /// is still the one of then.
+    pub(super) async fn account_of_device(
+        &self,
+        cookie: &str,
+    ) -> Result<Option<Account>, Unavailable> {
+        let Some(device) = self.open_device(cookie) else { return Ok(None) };
+        let Ok(owner) = LoginName::parse(&device.owner) else { return Ok(None) };
+        let account = self.accounts.find(&owner).await?;
+        Ok(account.filter(|account| account.epoch == device.epoch))
+    }
+
+    fn open_device(&self, cookie: &str) -> Option<Device> {
         let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let plain = self.vault.open("device", &sealed).ok()?;
         let mut parts = std::str::from_utf8(&plain).ok()?.splitn(3, ' ');
-        let (device, epoch, owner) = (parts.next()?, parts.next()?, parts.next()?);
-        (owner == login.to_string()).then(|| Some((device.to_owned(), epoch.parse().ok()?)))?
+        Some(Device {
+            id: parts.next()?.to_owned(),
+            epoch: parts.next()?.parse().ok()?,
+            owner: parts.next()?.to_owned(),
+        })
     }
 }

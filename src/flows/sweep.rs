@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Services;
+use crate::domain::kept_form;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::session::Standing;
 use crate::ports::Unavailable;
@@ -42,5 +43,6 @@ pub async fn sweep(services: &Services) -> Result<(), Unavailable> {
         LockoutPolicy { window: policies.lockout.window.max(forms), ..policies.lockout.clone() };
     services.attempts.purge(&longest, now).await?;
     services.codes.purge(now - KEEP_CODES).await?;
+    services.kept_forms.purge(now - kept_form::LIFE).await?;
     services.outbox.purge(now - KEEP_MAILS).await
 }

@@ -40,6 +40,13 @@ pub fn access(route: &Route<'_>, standing: Option<Standing>) -> Access {
         Route::OwnPage | Route::ChangePassword => Access::Own,
         Route::Login(_) => Access::LogIn,
         Route::SignOut => Access::SignOut,
+        // Its scripts err: polls of a session that is held back are refused, but it lives, and its
+        // user may be setting a password in another window (R-A3).
+        Route::SignOutByScript => match standing {
+            Some(Standing::Held) => Access::ToSetPassword,
+            Some(Standing::PinNeeded) => Access::ToCurrentPin,
+            _ => Access::SignOut,
+        },
         Route::LoginPage | Route::Public | Route::PreLogin => Access::Forward,
         Route::Denied => Access::Denied,
         Route::Token(_) => Access::ApiDenied,
@@ -94,6 +101,20 @@ mod tests {
                 _ => Access::ToLogin,
             };
             assert_eq!(access(&Route::Challenge, standing), expected, "{standing:?}");
+        }
+    }
+
+    /// R-A3, R-C6: everybody can sign out; a script cannot for who is held back.
+    #[test]
+    fn scripts_do_not_sign_out_who_is_held_back() {
+        for standing in STANDINGS {
+            assert_eq!(access(&Route::SignOut, standing), Access::SignOut);
+            let expected = match standing {
+                Some(Standing::Held) => Access::ToSetPassword,
+                Some(Standing::PinNeeded) => Access::ToCurrentPin,
+                _ => Access::SignOut,
+            };
+            assert_eq!(access(&Route::SignOutByScript, standing), expected, "{standing:?}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Step 5, the side that lets through: a request is readied for the PBX, or found to be one that
 //! must not reach it after all.
 
-use http::header;
+use http::uri::PathAndQuery;
+use http::{Method, header};
 use pingora::proxy::Session;
 
 use super::exchange::Exchange;
@@ -9,7 +10,8 @@ use super::pipeline::Pipeline;
 use super::route::Route;
 use super::{answer, client_kind, cookies, entry, forward, notice, visitor};
 use crate::domain::session::Standing;
-use crate::web::ErrorKind;
+use crate::flows::kept_form::take;
+use crate::web::{ErrorKind, cookies as own_cookies, kept_form};
 
 impl Pipeline {
     /// Readies a request for the PBX; `false` lets Pingora go on with it.
@@ -19,6 +21,9 @@ impl Pipeline {
         ctx: &mut Exchange,
         route: &Route<'_>,
     ) -> pingora::Result<bool> {
+        if session.req_header().method == Method::POST && self.puts_form_in(session, ctx).await? {
+            return Ok(true);
+        }
         let has_body = !session.as_downstream_mut().is_body_empty();
         let head = session.req_header();
         let path = head.uri.path();
@@ -66,6 +71,43 @@ impl Pipeline {
             session.req_header_mut().remove_header(&header::AUTHORIZATION);
         }
         Ok(false)
+    }
+
+    /// Puts in the form that was sent too late, where its user wants it sent now (R-C4): what the
+    /// browser sends to this place is our own page's button. `true` when there is no such form any
+    /// more, and the request was answered.
+    async fn puts_form_in(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+    ) -> pingora::Result<bool> {
+        let head = session.req_header();
+        let sent = cookies::find(answer::cookie_fields(head), own_cookies::SEND);
+        let (Some(sealed), Some(live)) = (sent, ctx.session().cloned()) else { return Ok(false) };
+        let now = self.services.clock.now();
+        let record = live.record();
+        let decided = kept_form::decided(&*self.services.vault, &record.id, sealed, now);
+        let place = head.uri.path_and_query().map(PathAndQuery::as_str);
+        let Some(decision) = decided.filter(|one| Some(one.target.as_str()) == place) else {
+            return Ok(false);
+        };
+        if !client_kind::same_origin(&head.headers, entry::host(head)) {
+            return self.refuse(session, ctx, ErrorKind::Forbidden).await;
+        }
+        let done = kept_form::done();
+        match take(&self.services, &decision.token, record.account).await {
+            Ok(Some(kept)) => {
+                ctx.resent = Some(kept.form);
+                ctx.set_cookies.push(done);
+                Ok(false)
+            }
+            // The button was pressed twice.
+            Ok(None) => {
+                let home = self.settings.home.clone();
+                self.send_to(session, ctx, &home, vec![done.as_bytes().to_vec()]).await
+            }
+            Err(outage) => self.outage(session, ctx, &outage).await,
+        }
     }
 
     /// Whether an API request of a portal script carries the PBX's own bearer of the session's

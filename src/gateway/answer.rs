@@ -18,6 +18,7 @@ use crate::domain::session::Standing;
 use crate::flows::challenge;
 use crate::profile::{FirstResponse, Judgement};
 use crate::telemetry::access::{self, AccessLine};
+use crate::web::kept_form;
 
 /// The `Cookie` fields of a request (h2 may send several).
 pub(super) fn cookie_fields(head: &RequestHeader) -> impl Iterator<Item = &[u8]> {
@@ -34,7 +35,7 @@ pub(super) async fn header(
     let set = take_cookies(pipeline, head, ctx)?;
     rewrite_locations(pipeline, session, head)?;
     if ctx.answers_challenge {
-        judge_challenge(pipeline, head, ctx, &set).await?;
+        judge_challenge(pipeline, session, head, ctx, &set).await?;
     }
     if head.status == StatusCode::SWITCHING_PROTOCOLS
         && let (Some(live), Some(connection)) = (ctx.session(), &ctx.connection)
@@ -260,6 +261,7 @@ fn rewrite_locations(
 /// it, under a new token.
 async fn judge_challenge(
     pipeline: &Pipeline,
+    session: &Session,
     head: &mut ResponseHeader,
     ctx: &mut Exchange,
     set: &CookiesSet,
@@ -284,7 +286,9 @@ async fn judge_challenge(
             let settings = &pipeline.settings;
             let landing = Landing { home: &settings.home, prefix: &settings.prefix };
             match opened.standing {
-                Standing::Full { .. } => None,
+                Standing::Full { .. } => {
+                    kept_form::page_first(&session.req_header().headers, landing.prefix)
+                }
                 _ => Some(intercept::landing(&opened, &landing, None)),
             }
         }

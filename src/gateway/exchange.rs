@@ -15,6 +15,7 @@ use super::listeners::{BodyWatch, ConnectionHandle};
 use super::notice::Injector;
 use super::validators::Mark;
 use crate::domain::jar::Jar;
+use crate::domain::kept_form::KeptForm;
 use crate::domain::session::{JarState, LiveSession};
 use crate::telemetry::metrics::Route as RouteLabel;
 
@@ -47,6 +48,8 @@ pub struct Exchange {
     pub(super) injector: Option<Mutex<Injector>>,
     /// The look for credential fields in its body.
     pub(super) scan: Option<BodyScan>,
+    /// The form that goes in place of its body: one that was sent too late (R-C4).
+    pub(super) resent: Option<KeptForm>,
     /// Body held back until that look is over.
     pub(super) held: HeldBody,
     /// Watch over a body on h2.
@@ -102,6 +105,7 @@ impl Default for Exchange {
             insertion: None,
             injector: None,
             scan: None,
+            resent: None,
             held: HeldBody::default(),
             body_watch: None,
             watch: None,

@@ -12,6 +12,7 @@ use super::exchange::Exchange;
 use super::pipeline::Pipeline;
 use super::sanitise::Forwarding;
 use super::{answer, cookies, entry, insertion, rewrite};
+use crate::domain::kept_form::KeptForm;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -67,6 +68,9 @@ pub(super) fn prepare(
         upstream.insert_header(name, value)?;
     }
     upstream.insert_header(REQUEST_ID, answer::request_id(ctx.number).as_str())?;
+    if let Some(form) = &ctx.resent {
+        resend(upstream, form, host)?;
+    }
     match &pipeline.settings.fixed_origin {
         Some(fixed) => {
             upstream.insert_header(header::HOST, fixed.host.as_str())?;
@@ -91,6 +95,24 @@ pub(super) fn prepare(
     }
 }
 
+/// Makes the request that of a form which was sent too late: as it was sent, from the page where it
+/// was filled in.
+fn resend(upstream: &mut RequestHeader, form: &KeptForm, host: &str) -> pingora::Result<()> {
+    upstream.insert_header(header::CONTENT_TYPE, form.content_type.as_str())?;
+    upstream.insert_header(header::CONTENT_LENGTH, form.body.len())?;
+    for name in [header::TRANSFER_ENCODING, header::CONTENT_ENCODING, header::EXPECT] {
+        upstream.remove_header(&name);
+    }
+    upstream.insert_header(header::ORIGIN, format!("https://{host}"))?;
+    match &form.referer {
+        Some(referer) => upstream.insert_header(header::REFERER, referer.as_str())?,
+        None => {
+            upstream.remove_header(&header::REFERER);
+        }
+    }
+    Ok(())
+}
+
 /// Looks at each piece of a body before it goes on (step 7), and notes a user's activity on a
 /// WebSocket (R-C4).
 pub(super) fn body(
@@ -109,6 +131,11 @@ pub(super) fn body(
         return Ok(());
     }
     watch_over_body(session, body.is_some(), end_of_stream, ctx);
+    if let Some(form) = &mut ctx.resent {
+        // The button's own fields stay here.
+        let fields = if end_of_stream { std::mem::take(&mut form.body) } else { String::new() };
+        *body = Some(fields.into());
+    }
     let Some(scan) = &mut ctx.scan else { return Ok(()) };
     let verdict = match body {
         Some(piece) => scan.push(piece),

@@ -18,6 +18,7 @@ mod gate;
 mod held;
 mod insertion;
 mod intercept;
+mod late_form;
 pub mod listeners;
 pub mod notice;
 mod own_answers;

@@ -5,14 +5,19 @@ use http::{Method, Response, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
+use super::credential_scan::ScanVerdict;
 use super::exchange::Exchange;
 use super::intercept::{self, Landing, Sender};
+use super::late_form::LateForm;
 use super::pipeline::Pipeline;
 use super::route::Route;
 use super::{client_kind, cookies, entry, gate, respond};
+use crate::domain::kept_form::{KeptFormToken, LARGEST};
 use crate::flows::Outage;
+use crate::flows::kept_form::keep;
+use crate::telemetry::metrics::Route as RouteLabel;
 use crate::web::notice::Message;
-use crate::web::{Audience, ErrorKind, Face, next_page};
+use crate::web::{Audience, ErrorKind, Face, kept_form, next_page};
 
 /// Largest body of a request that we answer ourselves, in bytes.
 const OWN_BODY: usize = 64 * 1024;
@@ -109,7 +114,7 @@ impl Pipeline {
     }
 
     /// Nobody in particular wants a page of the portal: log in first. The page is remembered for
-    /// navigations; scripts get 401.
+    /// navigations, or the form that was sent to it; scripts get 401.
     pub(super) async fn to_login(
         &self,
         session: &mut Session,
@@ -121,11 +126,51 @@ impl Pipeline {
         }
         let mut cookies: Vec<Vec<u8>> = self.remembered(head).into_iter().collect();
         if intercept::sign_out::presents_session(&head.headers) {
-            let ended = intercept::say(&self.services, Message::SessionEnded);
+            let message = if head.method == Method::POST {
+                let kept = self.keep_form(session, ctx).await?;
+                cookies.extend(
+                    kept.as_ref().map(|token| kept_form::remember(token).as_bytes().to_vec()),
+                );
+                if kept.is_some() { Message::FormKept } else { Message::FormLost }
+            } else {
+                Message::SessionEnded
+            };
+            let ended = intercept::say(&self.services, message);
             cookies.extend([ended, cookies::clear_own(cookies::SESSION).into_bytes()]);
         }
         let place = self.profile.login_page().to_owned();
         self.send_to(session, ctx, &place, cookies).await
+    }
+
+    /// Keeps the form of a request whose session has ended (R-C4); `None` if it is none that may
+    /// be kept, or that cannot be kept now.
+    async fn keep_form(
+        &self,
+        session: &mut Session,
+        ctx: &Exchange,
+    ) -> pingora::Result<Option<KeptFormToken>> {
+        let head = session.req_header();
+        let query_has_credentials = head.uri.query().is_some_and(|query| self.scan.query(query));
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+        let late = LateForm::of(&head.headers, target, entry::host(head), ctx.kind);
+        let Some(late) = late.filter(|_| !query_has_credentials) else { return Ok(None) };
+        let mut scan = self.scan.body(&head.headers);
+        let read = respond::read_body(session, LARGEST, self.settings.body_stall).await?;
+        let respond::BodyRead::Complete(body) = read else {
+            session.set_keepalive(None);
+            return Ok(None);
+        };
+        let clean = scan.as_mut().is_none_or(|scan| {
+            scan.push(&body);
+            scan.finish() == ScanVerdict::Clean
+        });
+        let Some(form) = late.with(&body).filter(|_| clean) else { return Ok(None) };
+        let kept = keep(&self.services, late.device(), &form).await;
+        // Its user must sign in in any case.
+        Ok(kept.unwrap_or_else(|error| {
+            tracing::error!(%error, "a form could not be kept");
+            None
+        }))
     }
 
     pub(super) async fn to_own(
@@ -149,7 +194,10 @@ impl Pipeline {
         ctx: &mut Exchange,
         page: &str,
     ) -> pingora::Result<bool> {
-        let cookies = self.remembered(session.req_header()).into_iter().collect();
+        // Nobody wants to come back to a sign-out.
+        let comes_back = ctx.label != RouteLabel::Logout;
+        let cookies = comes_back.then(|| self.remembered(session.req_header())).flatten();
+        let cookies = cookies.into_iter().collect();
         self.to_own(session, ctx, page, cookies).await
     }
 

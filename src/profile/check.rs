@@ -252,12 +252,22 @@ impl Checker<'_> {
             let hint = "names are exact: a cookie taken for the session by mistake is lost";
             self.0.add(start(&raw.cookies), "a session cookie's name is unusable", hint);
         }
+        let by_script: Vec<String> =
+            raw.sign_out_by_script.iter().map(|path| self.path(path)).collect();
+        for path in &raw.sign_out_by_script {
+            let all = raw.sign_out.get_ref();
+            if !all.iter().any(|known| known.get_ref() == path.get_ref()) {
+                let message = format!("`{}` is no sign-out", path.get_ref());
+                self.0.add(start(path), message, "name it in session.sign_out, too");
+            }
+        }
         let exact = raw.dropped_cookies.iter().filter(|name| !name.ends_with('*'));
         SessionSigns {
             withheld: jar.iter().chain(exact).cloned().collect(),
             jar,
             dropped: raw.dropped_cookies.iter().cloned().map(CookiePattern).collect(),
             background: self.paths(&raw.background),
+            signed_out_by_script: by_script,
             expired: raw.expired.iter().filter_map(|sign| self.sign(sign)).collect(),
         }
     }

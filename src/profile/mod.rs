@@ -118,6 +118,12 @@ impl Profile {
         self.session.background.contains(path)
     }
 
+    /// Whether the portal's scripts sign out at this path by themselves, when they believe that the
+    /// session is over.
+    pub fn signs_out_by_script(&self, path: &str) -> bool {
+        self.session.signed_out_by_script.iter().any(|known| known == path)
+    }
+
     /// Whether a cookie of the PBX belongs in the jar and never in the browser.
     pub fn keeps_in_jar(&self, cookie: &str) -> bool {
         self.session.jar.iter().any(|name| name == cookie)

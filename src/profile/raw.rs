@@ -134,6 +134,8 @@ pub(super) struct RawSession {
     #[serde(default)]
     pub dropped_cookies: Vec<String>,
     pub sign_out: Spanned<Vec<Text>>,
+    #[serde(default)]
+    pub sign_out_by_script: Vec<Text>,
     #[serde(default = "get_and_post")]
     pub sign_out_methods: Vec<Text>,
     #[serde(default)]

@@ -11,6 +11,8 @@ pub(super) struct SessionSigns {
     /// Names that no client may send: the jar's, and of the dropped ones those without a star.
     pub(super) withheld: Vec<String>,
     pub(super) background: PathSet,
+    /// Sign-outs that the portal's scripts ask for by themselves.
+    pub(super) signed_out_by_script: Vec<String>,
     pub(super) expired: Vec<Conditions>,
 }
 
@@ -95,5 +97,7 @@ mod tests {
         assert!(!profile.jar_cookies().iter().any(|name| name.contains('*')));
         assert!(profile.is_background("/portal/home/checkSession"));
         assert!(!profile.is_background("/portal/home"));
+        assert!(profile.signs_out_by_script("/portal/login/logout/expired"));
+        assert!(!profile.signs_out_by_script("/portal/login/logout"));
     }
 }

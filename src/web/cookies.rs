@@ -17,6 +17,10 @@ pub const DEVICE: &str = "__Host-passgate-device";
 pub const FLASH: &str = "__Host-passgate-flash";
 /// The page first asked for (see [`super::next_page`]).
 pub(super) const NEXT: &str = "__Host-passgate-next";
+/// A form that was sent too late and is kept (see [`super::kept_form`]).
+pub(super) const KEPT: &str = "__Host-passgate-kept";
+/// That it is to be sent now, sealed.
+pub const SEND: &str = "__Host-passgate-send";
 /// Random value that the forms of people who are not signed in are bound to.
 pub const FORM: &str = "__Host-passgate-form";
 

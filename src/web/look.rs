@@ -12,7 +12,7 @@ use super::texts::Texts;
 use super::{PagesSettings, assets};
 use crate::domain::language::Language;
 
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("base.html", include_str!("../../templates/pages/base.html")),
     ("fields.html", include_str!("../../templates/pages/fields.html")),
     ("login.html", include_str!("../../templates/pages/login.html")),
@@ -23,6 +23,7 @@ const TEMPLATES: [(&str, &str); 14] = [
     ("confirm_email.html", include_str!("../../templates/pages/confirm_email.html")),
     ("next_step.html", include_str!("../../templates/pages/next_step.html")),
     ("current_pin.html", include_str!("../../templates/pages/current_pin.html")),
+    ("kept_form.html", include_str!("../../templates/pages/kept_form.html")),
     ("sign_out.html", include_str!("../../templates/pages/sign_out.html")),
     ("help.html", include_str!("../../templates/pages/help.html")),
     ("error.html", include_str!("../../templates/pages/error.html")),

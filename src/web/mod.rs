@@ -13,6 +13,7 @@ mod csrf;
 mod device;
 pub mod flash;
 mod form;
+pub mod kept_form;
 pub mod letters;
 mod look;
 pub mod next_page;

@@ -60,6 +60,12 @@ pub enum Message {
     SignedOut,
     /// The session ended by itself.
     SessionEnded,
+    /// It had ended when a form was sent, which is kept.
+    FormKept,
+    /// The same, and the form is lost.
+    FormLost,
+    /// A kept form was thrown away.
+    FormDiscarded,
     /// The form was sent from a page that was open too long.
     Stale,
     /// The first portal password was saved.
@@ -145,6 +151,7 @@ impl Message {
                 | Self::ConfirmSent { .. }
                 | Self::ConfirmNotAgain { .. }
                 | Self::EmailSame
+                | Self::FormDiscarded
                 | Self::SignedOutElsewhere { .. }
         )
     }
@@ -334,6 +341,9 @@ impl Look {
             }
             Message::SignedOut => "message.signed_out",
             Message::SessionEnded => "message.session_ended",
+            Message::FormKept => "message.form_kept",
+            Message::FormLost => "message.form_lost",
+            Message::FormDiscarded => "message.form_discarded",
             Message::Stale => "message.stale",
             Message::PasswordSet | Message::PasswordChanged => "message.done",
             Message::Saved { pin, confirming } => return self.saved(*pin, confirming.as_deref()),

@@ -174,6 +174,22 @@ impl Browser {
         self.complete().await;
     }
 
+    /// Opens a path in a new tab, and goes on there.
+    pub async fn open_in_new_tab(&self, place: &str) {
+        let tab = self.client.new_window(true).await.unwrap();
+        self.client.switch_to_window(tab.handle).await.unwrap();
+        self.look(Screen::Desktop, Scheme::Light).await;
+        self.open(place).await;
+    }
+
+    /// Goes to the other one of two tabs.
+    pub async fn other_tab(&self) {
+        let here = self.client.window().await.unwrap();
+        let tabs = self.client.windows().await.unwrap();
+        let other = tabs.into_iter().find(|tab| *tab != here).expect("another tab");
+        self.client.switch_to_window(other).await.unwrap();
+    }
+
     /// Goes on inside of a frame of the page.
     pub async fn enter_frame(&self, css: &str) {
         self.element(css).await.enter_frame().await.unwrap();

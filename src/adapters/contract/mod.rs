@@ -6,6 +6,7 @@ mod attempts;
 mod codes;
 mod credentials;
 mod hasher;
+mod kept_forms;
 mod mail_limits;
 mod outage;
 mod outbox;
@@ -26,8 +27,8 @@ use super::key_ring::KeyRing;
 use super::random::OsRandom;
 use super::session_cache::CachedSessions;
 use super::sqlite::{
-    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteOutbox,
-    SqliteSessions,
+    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteKeptForms,
+    SqliteOutbox, SqliteSessions,
 };
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::jar::Jar;
@@ -61,6 +62,7 @@ struct World {
     accounts: SqliteAccounts,
     credentials: SqliteCredentials,
     codes: SqliteCodes,
+    kept_forms: SqliteKeptForms,
     outbox: SqliteOutbox,
     attempts: SqliteAttempts,
     sessions: Arc<CachedSessions>,
@@ -100,6 +102,7 @@ impl World {
             accounts: SqliteAccounts::new(database.clone()),
             credentials: SqliteCredentials::new(database.clone()),
             codes: SqliteCodes::new(database.clone()),
+            kept_forms: SqliteKeptForms::new(database.clone()),
             outbox: SqliteOutbox::new(database.clone()),
             attempts: SqliteAttempts::new(database.clone()),
             sessions: Arc::new(CachedSessions::new(durable, 1000)),

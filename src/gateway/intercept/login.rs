@@ -20,8 +20,8 @@ use crate::ports::Unavailable;
 use crate::profile::{AnswerKind, BadShape, LoginEndpoint, LoginRequest, Profile};
 use crate::web::cookies as own_cookies;
 use crate::web::flash::{self, Flash};
-use crate::web::next_page;
 use crate::web::notice::{Message, Notices};
+use crate::web::{kept_form, next_page};
 
 /// A login request: its bounded body and what stands beside it.
 pub(in crate::gateway) struct LoginPost<'a> {
@@ -114,7 +114,8 @@ fn attempt(
 }
 
 fn signed_in(opened: &Opened, post: &LoginPost<'_>, places: &LoginPlaces<'_>) -> Response<Bytes> {
-    let next = next_page::recall(post.headers);
+    let next = kept_form::page_first(post.headers, places.landing.prefix)
+        .or_else(|| next_page::recall(post.headers));
     let place = landing(opened, &places.landing, next.clone());
     let mut response = see_other(&place, session_cookies(opened));
     let cookie = match opened.standing {

@@ -9,8 +9,8 @@ use http::{Response, StatusCode};
 use super::{Sender, say, see_other};
 use crate::flows::{Outage, Services, sign_out};
 use crate::gateway::cookies;
-use crate::web::next_page;
 use crate::web::notice::Message;
+use crate::web::{kept_form, next_page};
 
 /// Signs out and sends the browser to the login page, with all cookies removed. It succeeds here
 /// even when the PBX is down.
@@ -39,6 +39,9 @@ pub(in crate::gateway) async fn answer(
         forgotten.push(cookies::clear_own(own).into_bytes());
     }
     forgotten.extend(next_page::forget(request).map(|cookie| cookie.as_bytes().to_vec()));
+    if sender.session.is_some() {
+        forgotten.extend(kept_form::forget(request).map(|cookie| cookie.as_bytes().to_vec()));
+    }
     if let Some(message) = message.filter(|_| sender.wants_page) {
         forgotten.push(say(services, message));
     }

@@ -23,7 +23,7 @@ use crate::flows::rejection::Rejection;
 use crate::web::answers::{ErrorKind, Refusal};
 use crate::web::form::Form;
 use crate::web::notice::Message;
-use crate::web::{cookies, flash, next_page};
+use crate::web::{cookies, flash, kept_form, next_page};
 
 /// A login name that is shown again is cut to this many characters.
 const SHOWN: usize = 255;
@@ -129,7 +129,7 @@ pub(super) fn wait_until(until: Timestamp, now: Timestamp) -> Duration {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Then<'a> {
     /// To the page first asked for: what the form says, else what the browser remembers (R-C3);
-    /// home, if that is nothing.
+    /// home, if that is nothing. Before them all, to a form that was sent too late (R-C4).
     FirstAsked(Option<&'a str>),
     /// To this page.
     Page(&'a str),
@@ -141,8 +141,12 @@ pub(super) enum Then<'a> {
 pub(super) fn opened_to(pages: &Pages, visit: &Visit, opened: &Opened, then: Then<'_>) -> Reply {
     let home = &pages.look.settings().home;
     let wanted = match then {
-        Then::FirstAsked(Some(next)) | Then::Page(next) => Some(next.to_owned()),
-        Then::FirstAsked(None) => next_page::recall(&visit.headers),
+        Then::FirstAsked(next) => {
+            kept_form::page_first(&visit.headers, &pages.look.settings().prefix)
+                .or_else(|| next.map(str::to_owned))
+                .or_else(|| next_page::recall(&visit.headers))
+        }
+        Then::Page(next) => Some(next.to_owned()),
         Then::Home => None,
     };
     let (place, remembered) = match opened.standing {

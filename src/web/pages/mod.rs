@@ -6,6 +6,7 @@ mod choosing;
 mod confirm_email;
 mod current_pin;
 mod help;
+mod kept_form;
 mod link;
 mod login;
 mod next_step;
@@ -68,6 +69,7 @@ pub(super) fn router(pages: Pages) -> Router {
         .route(&at("welcome"), get(link::show_welcome).post(link::submit_welcome))
         .route(&at("confirm-email"), get(confirm_email::show).post(confirm_email::submit))
         .route(&at("current-pin"), get(current_pin::show).post(current_pin::submit))
+        .route(&at("kept-form"), get(kept_form::show).post(kept_form::submit))
         .route(&at("session"), get(session::show).post(session::stay))
         .route(&at("sign-out"), get(sign_out::show).post(sign_out::submit))
         .route(&at("help"), get(help::show))

@@ -14,7 +14,7 @@ use crate::flows::sign_out::sign_out;
 use crate::web::answers::{ErrorKind, Refusal};
 use crate::web::form::Form;
 use crate::web::notice::Message;
-use crate::web::{cookies, next_page};
+use crate::web::{cookies, kept_form, next_page};
 
 pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Response {
     match visit.session() {
@@ -55,6 +55,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
     }
     reply
         .cookies(next_page::forget(&visit.headers))
+        .cookies(kept_form::forget(&visit.headers))
         .cookie(cookies::remove_session())
         .message(&pages, Message::SignedOut)
         .header("clear-site-data", "\"cache\"")

@@ -174,6 +174,13 @@ impl Visit {
         Reply(lead_on(location, self.wants_json()))
     }
 
+    /// Sends the same request on to another place: POST stays POST (RFC 9110 §15.4.8).
+    pub fn sent_on(&self, location: &str) -> Reply {
+        let mut reply = Reply(lead_on(location, false));
+        *reply.0.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        reply
+    }
+
     /// To the login page and, after it, back here; 401 for scripts. Whoever comes with a session
     /// that is no more is told so there.
     pub fn to_login(&self, pages: &Pages) -> Response {

@@ -42,8 +42,8 @@ use crate::adapters::key_ring::KeyRing;
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
-    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteOutbox,
-    SqliteSessions,
+    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteKeptForms,
+    SqliteOutbox, SqliteSessions,
 };
 use crate::demo::portal::{LegacyPortal, Options};
 use crate::domain::language::Language;
@@ -165,6 +165,7 @@ impl World {
             attempts: Arc::new(SqliteAttempts::new(database.clone())),
             credentials: Arc::new(SqliteCredentials::new(database.clone())),
             codes: Arc::new(SqliteCodes::new(database.clone())),
+            kept_forms: Arc::new(SqliteKeptForms::new(database.clone())),
             outbox: Arc::new(SqliteOutbox::new(database.clone())),
             mail: setup.mail.then_some(office),
             subscribers: desk.clone(),

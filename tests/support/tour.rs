@@ -202,6 +202,14 @@ pub async fn security(language: &str, sees: &impl AsyncFn(&Browser, &str)) {
     tour.gateway.advance("13h").await;
     browser.open(PAGE).await;
     sees(browser, "login, after the session's end").await;
+    tour.log_in(&alice.login, PASSWORD).await;
+    browser.open("/portal/profile").await;
+    tour.gateway.advance("13h").await;
+    browser.follow("#ProfileIndexForm input[type=submit]").await;
+    browser.arrives("/portal/login").await;
+    browser.log_in(&alice.login, PASSWORD).await;
+    browser.arrives("/account/kept-form").await;
+    sees(browser, "kept-form").await;
 }
 
 /// What stands before the portal: a portal password to choose, a PIN to say.

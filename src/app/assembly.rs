@@ -18,8 +18,8 @@ use crate::adapters::observed::{ObservedAudit, ObservedPortal, ObservedSubscribe
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
-    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteKeptForms,
-    SqliteOutbox, SqliteSessions,
+    Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
+    SqliteKeptForms, SqliteOutbox, SqliteSessions,
 };
 use crate::config::{self, Config, Disclosure, HostPolicy, RejectAction};
 use crate::domain::mail::{AddressLimit, MailLimit};
@@ -100,6 +100,7 @@ pub(super) async fn assemble(
         codes: Arc::new(SqliteCodes::new(database.clone())),
         kept_forms: Arc::new(SqliteKeptForms::new(database.clone())),
         outbox: Arc::new(SqliteOutbox::new(database.clone())),
+        campaigns: Arc::new(SqliteCampaigns::new(database.clone())),
         mail: post_office::open(config, mail, &dressing, &metrics)?,
         subscribers: Arc::new(ObservedSubscribers::new(
             Arc::new(subscribers),
@@ -183,6 +184,7 @@ fn policies(config: &Config) -> Policies {
             }),
         },
         rollout: config.rollout.rollout.clone(),
+        reminders: config.rollout.reminders(),
         session: config.session.policy,
         lockout: config.lockout.clone(),
         password: config.password.policy.clone(),

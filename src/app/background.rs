@@ -14,7 +14,7 @@ use super::delivery::{self, patience};
 use crate::config::{Config, Rate};
 use crate::domain::account::AccountState;
 use crate::domain::rollout::Phase;
-use crate::flows::{sweep, write_back};
+use crate::flows::{bulk, sweep, write_back};
 use crate::ports::Unavailable;
 
 /// Ended sessions and phases reach open WebSockets within this time.
@@ -26,6 +26,10 @@ const REVALIDATE: Duration = Duration::from_millis(500);
 const WRITE_BACKS: Duration = Duration::from_secs(2);
 /// The start waits for them no longer than this.
 const WRITE_BACKS_AT_START: Duration = Duration::from_secs(10);
+/// Bulk mails are put into the outbox this often …
+const BULK: Duration = Duration::from_secs(1);
+/// … so that at least so many wait there.
+const BULK_ROOM: u64 = 200;
 const RESOLVE: Duration = Duration::from_secs(30);
 const GAUGES: Duration = Duration::from_secs(10);
 /// Mails that stay here burden nobody.
@@ -74,6 +78,14 @@ pub(super) fn start(config: &Config, parts: &Parts, stop: CancellationToken) -> 
             config.mail.as_ref().map_or(OWN_MAIL, |mail| (mail.rate, mail.connections));
         let services = parts.services.clone();
         tasks.spawn(delivery::deliver(services, rate, connections, stop.clone()));
+        let (services, room) = (parts.services.clone(), bulk_room(rate));
+        tasks.spawn(every(BULK, stop.clone(), move || {
+            let services = services.clone();
+            async move {
+                tell("reminders", bulk::remind(&services).await);
+                tell("bulk mails", bulk::advance(&services, room).await);
+            }
+        }));
     }
     let sessions = parts.sessions.clone();
     tasks.spawn(every(REVALIDATE, stop.clone(), move || {
@@ -129,6 +141,13 @@ pub(super) fn start(config: &Config, parts: &Parts, stop: CancellationToken) -> 
         }
     }));
     Background(tasks)
+}
+
+/// Enough for the rate until the next look, and little else: what is not in the outbox yet can be
+/// paused.
+fn bulk_room(rate: Rate) -> usize {
+    let per_second = u64::from(rate.count) / rate.period.as_secs().max(1);
+    usize::try_from((2 * per_second).max(BULK_ROOM)).unwrap_or(usize::MAX)
 }
 
 async fn every<F, R>(period: Duration, stop: CancellationToken, work: F)

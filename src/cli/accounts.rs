@@ -97,16 +97,8 @@ fn add(gateway: &Gateway, new: &AddArguments, output: &Output) -> Result<ExitCod
     }
     let made = gateway.post_json("/accounts", &body)?;
     output.item(&made, &DETAILS)?;
-    match made["welcome_mail"].as_str() {
-        None => {}
-        Some("queued") => output.note("The welcome mail is queued.")?,
-        Some(_) => {
-            return Err(Failure::Failed(format!(
-                "the account was made, but no welcome mail was queued; \
-                 try `passgate accounts welcome {}`",
-                new.login
-            )));
-        }
+    if made["welcome_mail"].is_string() {
+        output.note("The welcome mail is queued.")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -177,7 +169,11 @@ fn import(
     let yes = |set: bool| set.then_some("true");
     let path = with_query(
         "/accounts/import",
-        &[("dry_run", yes(import.dry_run)), ("partial", yes(import.partial))],
+        &[
+            ("dry_run", yes(import.dry_run)),
+            ("partial", yes(import.partial)),
+            ("send_welcome", yes(import.welcome)),
+        ],
     );
     let answer = {
         let _progress = output.progress("importing");
@@ -193,6 +189,17 @@ fn import(
                     "{would}created: {}, updated: {}, unchanged: {}",
                     report["created"], report["updated"], report["unchanged"]
                 ))?;
+                let welcome = &report["welcome"];
+                if welcome.is_object() {
+                    output.line(&format!(
+                        "welcome mails: {}, new accounts without an e-mail address: {}",
+                        welcome["total"], welcome["without_email"]
+                    ))?;
+                }
+                if let Some(campaign) = welcome["campaign"].as_str() {
+                    output
+                        .note(&format!("How far they are: passgate campaign status {campaign}"))?;
+                }
             }
             failed_lines(&report, output)
         }

@@ -1,10 +1,14 @@
 //! What can be typed.
 
+mod campaigns;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
+
+pub(super) use campaigns::{CampaignCommand, CampaignListArguments, CampaignState, StartArguments};
 
 use crate::domain::email_address::email;
 use crate::domain::login_name::LoginName;
@@ -58,6 +62,9 @@ pub(super) enum Command {
     /// E-mails: what became of them, another try
     #[command(subcommand)]
     Mail(MailCommand),
+    /// The same e-mail to many users: welcome, reminder
+    #[command(subcommand)]
+    Campaign(CampaignCommand),
     /// The key ring that seals PINs and cookies
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -225,6 +232,9 @@ pub(super) struct ImportArguments {
     /// Import the good lines although others have errors
     #[arg(long)]
     pub partial: bool,
+    /// Also e-mail the new users the link that sets them up
+    #[arg(long)]
+    pub welcome: bool,
 }
 
 #[derive(Debug, Args)]
@@ -438,7 +448,7 @@ mod tests {
             "accounts list",
             "accounts show 1001@acme",
             "accounts add 1001@acme --email a@b.example --welcome",
-            "accounts import users.csv --dry-run --partial",
+            "accounts import users.csv --dry-run --partial --welcome",
             "accounts export",
             "accounts reset 1001@acme 1002@acme",
             "accounts welcome 1001@acme",
@@ -450,6 +460,14 @@ mod tests {
             "sessions end --account 1001@acme",
             "mail list --state dead",
             "mail retry abc def",
+            "campaign start welcome --tenant acme --dry-run",
+            "campaign start reminder 1001@acme 1002@acme --wait",
+            "campaign status --wait",
+            "campaign status abc",
+            "campaign list --state running",
+            "campaign pause abc",
+            "campaign resume abc",
+            "campaign cancel abc",
             "keys list",
             "keys rotate",
             "token create --scope read",
@@ -489,6 +507,9 @@ mod tests {
             "passgate accounts add 1001@acme --welcome",
             "passgate mail list --state sending",
             "passgate mail retry",
+            "passgate campaign start",
+            "passgate campaign start reset",
+            "passgate campaign pause",
             "passgate sessions end",
             "passgate sessions end abc --account x",
             "passgate token create",

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod args;
+mod campaign;
 mod client;
 mod configuration;
 mod failure;
@@ -66,6 +67,7 @@ fn dispatch(arguments: Arguments, output: &Output) -> Result<ExitCode, Failure> 
         Command::Accounts(command) => accounts::run(&config, command, output),
         Command::Sessions(command) => sessions::run(&config, command, output),
         Command::Mail(command) => mail::run(&config, command, output),
+        Command::Campaign(command) => campaign::run(&config, command, output),
         Command::Keys(command) => keys::run(&config, command, output),
         Command::Token(command) => tokens::run(&config, command, output),
         Command::Profile(command) => profiles::run(command, output),

@@ -78,6 +78,18 @@ impl Output {
         Ok(())
     }
 
+    /// How far long work is, if a person watches.
+    pub(super) fn bar(&self, total: u64) -> Bar {
+        if self.json || !io::stderr().is_terminal() {
+            return Bar(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new(total);
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {elapsed}") {
+            bar.set_style(style);
+        }
+        Bar(bar)
+    }
+
     /// A sign of life during long work, if a person watches.
     pub(super) fn progress(&self, what: &str) -> Progress {
         if self.json || !io::stderr().is_terminal() {
@@ -89,6 +101,22 @@ impl Output {
         }
         bar.enable_steady_tick(std::time::Duration::from_millis(120));
         Progress(bar)
+    }
+}
+
+/// How much of a known amount is done.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    /// So much is.
+    pub(super) fn at(&self, done: u64) {
+        self.0.set_position(done);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

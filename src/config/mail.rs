@@ -90,7 +90,12 @@ pub(super) fn say_that_it_is_off(section: &Section<'_>, rollout: &RolloutConfig)
         "reset, welcome and confirmation links are not sent, and nobody hears of a changed portal \
          password"
     };
-    section.warn("url", "E-MAIL IS OFF", Some(hint));
+    let plan = rollout.reminders();
+    let reminders = match plan.all(&rollout.rollout).is_empty() {
+        true => "",
+        false => "; nor do the reminders before the dates go out",
+    };
+    section.warn("url", "E-MAIL IS OFF", Some(&format!("{hint}{reminders}")));
 }
 
 /// `Name <address>` or an address alone; empty stands for none.

@@ -51,7 +51,7 @@ pub use pages::{Disclosure, PagesConfig};
 pub use password::{Argon2Params, PasswordConfig};
 pub use portal::{AdminAccess, DirectoryConfig, DirectoryKind, PortalConfig};
 pub use problems::{Place, Problem, Problems, Warning};
-pub use rollout::{RejectAction, Reminders, RolloutConfig, RolloutRules};
+pub use rollout::{RejectAction, RolloutConfig, RolloutRules};
 pub use server::{CertificateFiles, ServerConfig};
 pub use session::SessionConfig;
 pub use store::StoreConfig;

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::section::Section;
 use super::value::{HOUR, Moment, Value, Wrong, YEAR, wrong_but};
 use crate::domain::login_name::fold;
+use crate::domain::reminders::{ReminderPlan, Reminders};
 use crate::domain::rollout::{Rollout, Schedule};
 
 /// `[rollout]`.
@@ -31,7 +32,7 @@ pub struct RolloutRules {
     pub redeclare_pin: bool,
     /// The applications named on the help page.
     pub affected: Vec<String>,
-    /// When reminders go out.
+    /// When reminders go out, longest before first.
     pub reminders: Reminders,
     /// The time zone of dates without an offset, and of dates that are shown.
     pub time_zone: TimeZone,
@@ -46,19 +47,19 @@ pub enum RejectAction {
     Redirect,
 }
 
-/// How long before a date reminders go out, longest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reminders {
-    /// Before force.
-    pub before_force: Vec<Duration>,
-    /// Before reject.
-    pub before_reject: Vec<Duration>,
-}
-
 impl RolloutConfig {
     /// The rules that hold for `tenant`.
     pub fn rules(&self, tenant: &str) -> &RolloutRules {
         self.tenants.get(tenant).unwrap_or(&self.everyone)
+    }
+
+    /// When reminders go out, for all and for tenants with an entry of their own.
+    pub fn reminders(&self) -> ReminderPlan {
+        let tenants = self.tenants.iter();
+        ReminderPlan {
+            everyone: self.everyone.reminders.clone(),
+            tenants: tenants.map(|(name, own)| (name.clone(), own.reminders.clone())).collect(),
+        }
     }
 
     /// Whether a login will be refused with a promise of an e-mail somewhere, some day.
@@ -101,7 +102,23 @@ pub(super) fn read(section: &Section<'_>) -> RolloutConfig {
         }
         tenants.insert(name, rules);
     }
-    RolloutConfig { rollout, everyone, tenants }
+    let config = RolloutConfig { rollout, everyone, tenants };
+    warn_of_dateless_reminders(section, &config);
+    config
+}
+
+/// Reminders before a date that no tenant has.
+fn warn_of_dateless_reminders(section: &Section<'_>, config: &RolloutConfig) {
+    let rollout = &config.rollout;
+    let schedules = || rollout.tenants.values().chain([&rollout.everyone]);
+    let Reminders { before_force, before_reject } = &config.everyone.reminders;
+    let section = section.section("reminders");
+    if !before_force.is_empty() && schedules().all(|schedule| schedule.force.is_none()) {
+        section.warn("before_force", "there is no force date: it never goes out", None);
+    }
+    if !before_reject.is_empty() && schedules().all(|schedule| schedule.reject.is_none()) {
+        section.warn("before_reject", "there is no reject date: it never goes out", None);
+    }
 }
 
 /// The keys of one entry; what is not given is as in `general`.
@@ -135,9 +152,6 @@ fn reminder(section: &Section<'_>, key: &'static str, general: &[Duration]) -> V
     let Some(listed) = section.list(key, |value| value.duration(HOUR..=YEAR)) else {
         return general.to_vec();
     };
-    if !listed.is_empty() {
-        section.unavailable(key, "reminders by e-mail");
-    }
     let mut reminders: Vec<Duration> = listed.into_iter().map(|(duration, _)| duration).collect();
     reminders.sort_unstable_by(|one, other| other.cmp(one));
     reminders.dedup();
@@ -275,11 +289,36 @@ mod tests {
         assert!(!warned("[rollout]\nwarn = 2018-11-05T00:00:00Z\n"));
     }
 
+    /// R-A8: reminders are listed as durations, for all and per tenant.
     #[test]
-    fn reminders_are_still_to_come() {
-        let text = "[rollout.reminders]\nbefore_force = [\"7d\", \"x\"]\n";
-        let problems = problems(text);
+    fn reminders_are_read() {
+        let hours = |hours: &[u64]| -> Vec<Duration> {
+            hours.iter().map(|hours| Duration::from_secs(hours * 3600)).collect()
+        };
+        let rollout = config(&format!(
+            "{DATES}[rollout.reminders]\nbefore_force = [\"1d\", \"7d\", \"24h\"]\n\
+             before_reject = [\"14d\"]\n[rollout.tenants.ACME.reminders]\nbefore_force = []\n"
+        ))
+        .rollout;
+        let plan = rollout.reminders();
+        assert_eq!(plan.everyone.before_force, hours(&[7 * 24, 24]));
+        assert_eq!(plan.everyone.before_reject, hours(&[14 * 24]));
+        let acme = &plan.tenants["acme"];
+        assert_eq!((&acme.before_force, &acme.before_reject), (&vec![], &hours(&[14 * 24])));
+        let problems = problems("[rollout.reminders]\nbefore_force = [\"7d\", \"x\"]\n");
+        assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].contains("reminders.before_force: \"x\" is not a duration"));
-        assert!(problems[1].contains("not available in this version: reminders by e-mail"));
+    }
+
+    /// Reminders of a date that there is not, or that nobody could send, are told at the check.
+    #[test]
+    fn reminders_that_never_go_out_are_warned_about() {
+        let text = "[rollout]\ntime_zone = \"UTC\"\nforce = 2018-11-19\n\
+                    [rollout.reminders]\nbefore_force = [\"7d\"]\nbefore_reject = [\"7d\"]\n";
+        let told = warnings(text).concat();
+        assert!(told.contains("before_reject: there is no reject date"), "{told}");
+        assert!(!told.contains("before_force: there is no"), "{told}");
+        assert!(told.contains("nor do the reminders before the dates"), "{told}");
+        assert!(!warnings("").concat().contains("reminders"));
     }
 }

@@ -2,6 +2,7 @@
 //! `now` and randomness are passed in, so every rule is a table that a test can walk.
 
 pub mod account;
+pub mod campaign;
 pub mod email_address;
 pub mod initial_password;
 pub mod jar;
@@ -16,6 +17,7 @@ pub mod one_time_code;
 pub mod password_policy;
 pub mod pin_journal;
 pub mod pin_policy;
+pub mod reminders;
 pub mod rollout;
 pub mod secret;
 pub mod session;

@@ -2,14 +2,18 @@
 //! sees a password or a PIN here.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
-use super::{Services, unclear};
+use super::{Services, bulk, unclear};
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
+use crate::domain::campaign::{Audience, CampaignId, CampaignKind};
 pub use crate::domain::email_address::{BadEmail, email};
 use crate::domain::lockout::pin_counter;
 use crate::domain::login_name::LoginName;
+use crate::domain::mail::{MailId, MailKind};
 use crate::ports::{
-    AccountChange, AccountQuery, Created, ImportRow, Imported, SecurityEvent, Unavailable,
+    AccountChange, AccountQuery, Created, ImportRow, Imported, NewCampaign, SecurityEvent,
+    Unavailable,
 };
 
 /// An account with what administrators see beside it.
@@ -86,6 +90,44 @@ pub async fn create(services: &Services, new: NewAccount) -> Result<Created, Una
         record(services, "account_created", account);
     }
     Ok(created)
+}
+
+/// The same, with the welcome mail to its address, which is queued in the same step.
+pub async fn create_welcomed(
+    services: &Services,
+    new: NewAccount,
+    to: &str,
+) -> Result<Created, Unavailable> {
+    let (id, now) = (fresh_id(services), services.clock.now());
+    let mail = services.new_mail(MailKind::Welcome, &to_be(id, &new, now), to, None);
+    let created = services.accounts.create_with_mail(id, new, mail, now).await?;
+    if let Created::New(account) = &created {
+        record(services, "account_created", account);
+        let event = SecurityEvent::of("welcome_requested", "admin", &account.login);
+        services.audit.record(event.with_result("queued"));
+    }
+    Ok(created)
+}
+
+/// The account as it will be.
+fn to_be(id: AccountId, new: &NewAccount, now: Timestamp) -> Account {
+    let NewAccount { login, email, name, role } = new.clone();
+    Account {
+        id,
+        login,
+        email,
+        name,
+        role,
+        disabled: false,
+        password: None,
+        initial_password: None,
+        previous_password: None,
+        pin: None,
+        pin_refused: false,
+        epoch: 0,
+        last_login_at: None,
+        created_at: now,
+    }
 }
 
 /// Sets e-mail, name or role; `None` if there is no such account.
@@ -182,6 +224,8 @@ pub struct ImportMode {
     pub dry_run: bool,
     /// Import the good lines although others failed.
     pub partial: bool,
+    /// E-mail the new accounts the link that sets them up.
+    pub send_welcome: bool,
 }
 
 /// What an import did, or would do.
@@ -197,9 +241,22 @@ pub struct ImportReport {
     pub failed: Vec<ImportFailure>,
     /// Whether the good lines are in the store now.
     pub applied: bool,
+    /// The welcome mails of the new accounts, if they were asked for.
+    pub welcome: Option<Welcomes>,
 }
 
-/// Imports the good lines in one transaction. If some failed, nothing is imported unless the mode
+/// The welcome mails of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Welcomes {
+    /// Their campaign; `None` for a dry run, or if there is no new account.
+    pub campaign: Option<CampaignId>,
+    /// New accounts with an address.
+    pub total: u64,
+    /// New accounts without one.
+    pub without_email: u64,
+}
+
+/// Imports the good lines in one transaction; the campaign of their welcome mails begins in it, too. If some failed, nothing is imported unless the mode
 /// says so. A dry run counts what the good lines would do.
 pub async fn import(
     services: &Services,
@@ -210,17 +267,33 @@ pub async fn import(
     if !failed.is_empty() && !mode.partial && !mode.dry_run {
         return Ok(ImportReport { failed, ..ImportReport::default() });
     }
-    let rows = lines
+    let rows: Vec<_> = lines
         .into_iter()
         .map(|line| ImportRow {
             id: fresh_id(services),
+            mail: MailId(Uuid::from_bytes(services.random.bytes())),
             login: line.login,
             email: line.email,
             name: line.name,
             role: line.role,
         })
         .collect();
-    let done = services.accounts.import(rows, services.clock.now(), mode.dry_run).await?;
+    let has_email: Vec<bool> = rows.iter().map(|row| row.email.is_some()).collect();
+    let welcome = mode.send_welcome.then(|| {
+        let id = services.campaign_id();
+        let new = services.new_campaign(CampaignKind::Welcome, Audience::Imported(id));
+        NewCampaign { id, ..new }
+    });
+    let campaign = welcome.as_ref().map(|welcome| welcome.id);
+    let now = services.clock.now();
+    let done = services.accounts.import(rows, welcome, now, mode.dry_run).await?;
+    let welcomes = |with_email: bool| {
+        let outcomes = done.iter().zip(&has_email);
+        outcomes
+            .filter(|(done, email)| **done == Imported::Created && **email == with_email)
+            .count() as u64
+    };
+    let (total, without_email) = (welcomes(true), welcomes(false));
     let count = |kind: Imported| done.iter().filter(|outcome| **outcome == kind).count() as u64;
     let report = ImportReport {
         created: count(Imported::Created),
@@ -228,6 +301,11 @@ pub async fn import(
         unchanged: count(Imported::Unchanged),
         failed,
         applied: !mode.dry_run,
+        welcome: mode.send_welcome.then(|| Welcomes {
+            campaign: campaign.filter(|_| !mode.dry_run && total + without_email > 0),
+            total,
+            without_email,
+        }),
     };
     if report.applied {
         services.audit.record(SecurityEvent {
@@ -237,6 +315,9 @@ pub async fn import(
             client: None,
             result: "ok",
         });
+        if report.welcome.is_some_and(|welcome| welcome.campaign.is_some()) {
+            bulk::record(services, "campaign_started", "admin");
+        }
     }
     Ok(report)
 }

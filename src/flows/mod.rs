@@ -3,6 +3,8 @@
 
 pub mod account_security;
 pub mod accounts;
+pub mod bulk;
+pub mod campaigns;
 pub mod challenge;
 pub mod courier;
 pub mod current_pin;
@@ -37,12 +39,13 @@ use crate::domain::lockout::LockoutPolicy;
 use crate::domain::mail::{AddressLimit, MailLimit};
 use crate::domain::password_policy::PasswordPolicy;
 use crate::domain::pin_policy::PinPolicy;
+use crate::domain::reminders::ReminderPlan;
 use crate::domain::rollout::Rollout;
 use crate::domain::session::SessionPolicy;
 use crate::ports::{
-    AccountStore, AttemptStore, AuditLog, Clock, CodeStore, Composer, CredentialStore, HashError,
-    KeptForms, MailTransport, Outbox, PasswordHasher, Portal, Random, SessionStore, Subscribers,
-    Unavailable, Vault,
+    AccountStore, AttemptStore, AuditLog, CampaignStore, Clock, CodeStore, Composer,
+    CredentialStore, HashError, KeptForms, MailTransport, Outbox, PasswordHasher, Portal, Random,
+    SessionStore, Subscribers, Unavailable, Vault,
 };
 
 pub use opening::Opened;
@@ -60,6 +63,8 @@ pub struct Services {
     pub kept_forms: Arc<dyn KeptForms>,
     /// Mails on their way.
     pub outbox: Arc<dyn Outbox>,
+    /// The same mail for many accounts.
+    pub campaigns: Arc<dyn CampaignStore>,
     /// Writing and handing over mails; `None` when e-mail is off.
     pub mail: Option<MailOffice>,
     /// Sessions.
@@ -114,6 +119,8 @@ pub struct Policies {
     pub rules: RolloutRules,
     /// The same of tenants that have their own.
     pub tenant_rules: HashMap<String, RolloutRules>,
+    /// When reminders go out.
+    pub reminders: ReminderPlan,
     /// How long links live.
     pub links: LinkLives,
     /// How many mails with a link one account, and one address, gets.
@@ -177,6 +184,7 @@ impl Default for Policies {
             pin: PinPolicy::standard(),
             rules: RolloutRules { redeclare_pin: true, redirect_at_reject: false },
             tenant_rules: HashMap::new(),
+            reminders: ReminderPlan::default(),
             links: LinkLives { reset: minutes(60), welcome: minutes(72 * 60) },
             mails_per_account: MailLimit {
                 most: 3,

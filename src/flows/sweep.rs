@@ -18,6 +18,9 @@ const KEEP_CODES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// of a mail is kept beside the one on file.
 const KEEP_MAILS: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long a campaign is remembered after its end. Reminders go out at most a year before a date.
+const KEEP_CAMPAIGNS: Duration = Duration::from_secs(400 * 24 * 3600);
+
 /// Ends what is over, closes the connections of what is held back, writes last-seen times, and
 /// forgets what the stores no longer need. Called every few seconds.
 pub async fn sweep(services: &Services) -> Result<(), Unavailable> {
@@ -44,5 +47,6 @@ pub async fn sweep(services: &Services) -> Result<(), Unavailable> {
     services.attempts.purge(&longest, now).await?;
     services.codes.purge(now - KEEP_CODES).await?;
     services.kept_forms.purge(now - kept_form::LIFE).await?;
-    services.outbox.purge(now - KEEP_MAILS).await
+    services.outbox.purge(now - KEEP_MAILS).await?;
+    services.campaigns.purge(now - KEEP_CAMPAIGNS).await
 }

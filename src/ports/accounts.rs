@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Unavailable;
+use super::{NewCampaign, Unavailable};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
 use crate::domain::initial_password::StoredInitial;
 use crate::domain::login_name::LoginName;
-use crate::domain::mail::NewMail;
+use crate::domain::mail::{MailId, NewMail};
 
 /// Result of making an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +107,15 @@ pub trait AccountStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Created, Unavailable>;
 
+    /// The same with a first mail, which is queued in the same step, whatever the account's limits.
+    async fn create_with_mail(
+        &self,
+        id: AccountId,
+        account: NewAccount,
+        mail: NewMail,
+        now: Timestamp,
+    ) -> Result<Created, Unavailable>;
+
     /// Applies one change; the account as it is afterwards, `None` if there is none. With
     /// `expected_epoch` the change happens only if the epoch still is that one (else `None`), so
     /// that what was asked for before a new password, or before the account was switched off, does
@@ -122,10 +131,12 @@ pub trait AccountStore: Send + Sync {
     async fn list(&self, query: &AccountQuery) -> Result<AccountPage, Unavailable>;
 
     /// Applies a whole import in one transaction: rows are made, or their details changed where
-    /// they differ. All or nothing; the outcome per row, in order.
+    /// they differ. With `welcome`, that campaign begins in the same step, for the accounts that the
+    /// import makes (if it makes any). All or nothing; the outcome per row, in order.
     async fn import(
         &self,
         rows: Vec<ImportRow>,
+        welcome: Option<NewCampaign>,
         now: Timestamp,
         dry_run: bool,
     ) -> Result<Vec<Imported>, Unavailable>;
@@ -145,6 +156,8 @@ pub trait AccountStore: Send + Sync {
 pub struct ImportRow {
     /// The id to give if the account is new.
     pub id: AccountId,
+    /// The identity of its welcome mail, if it is new and gets one.
+    pub mail: MailId,
     /// Canonical login name.
     pub login: LoginName,
     /// Address on file; `None` keeps the one that is there.

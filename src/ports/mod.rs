@@ -4,6 +4,7 @@
 mod accounts;
 mod attempts;
 mod audit;
+mod campaigns;
 mod codes;
 mod credentials;
 mod hasher;
@@ -21,6 +22,7 @@ pub use accounts::{
 };
 pub use attempts::{AttemptStore, Reservation, Reserved};
 pub use audit::{AuditLog, SecurityEvent};
+pub use campaigns::{CampaignStore, NewCampaign, Ordered, PlanPart, PlannedMail, Started, Turn};
 pub use codes::CodeStore;
 pub use credentials::{Begun, CredentialChange, CredentialStore, JournalStep, NewPassword};
 pub use hasher::{HashError, PasswordHasher, Verified};

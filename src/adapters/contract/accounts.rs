@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{World, fresh_id, login, new_account, run_against};
 use crate::domain::account::{AccountState, NewAccount, Role, SealedPin};
 use crate::domain::initial_password::StoredInitial;
-use crate::domain::mail::MailKind;
+use crate::domain::mail::{MailId, MailKind};
 use crate::domain::session::ObtainedWith;
 use crate::ports::{
     AccountChange, AccountQuery, AccountStore, Created, ImportRow, Imported, Outbox, SessionStore,
@@ -274,6 +274,7 @@ async fn a_search_takes_the_text_literally(world: World) {
 fn row(name: &str, email: &str, person: &str, role: Option<Role>) -> ImportRow {
     ImportRow {
         id: fresh_id(),
+        mail: MailId(fresh_id().0),
         login: login(name),
         email: Some(email.to_owned()).filter(|email| !email.is_empty()),
         name: person.to_owned(),
@@ -340,10 +341,10 @@ async fn an_import_makes_and_changes(world: World) {
         Imported::Unchanged,
         Imported::Updated,
     ];
-    let dry = world.accounts.import(rows.clone(), world.now(), true).await.unwrap();
+    let dry = world.accounts.import(rows.clone(), None, world.now(), true).await.unwrap();
     assert_eq!(dry, expected);
     assert_eq!(world.accounts.find(&login("1002@abc.example")).await.unwrap(), None);
-    let real = world.accounts.import(rows.clone(), world.now(), false).await.unwrap();
+    let real = world.accounts.import(rows.clone(), None, world.now(), false).await.unwrap();
     assert_eq!(real, expected);
     let first = world.accounts.by_id(kept.id).await.unwrap().unwrap();
     assert_eq!(first.email.as_deref(), Some("new@example.com"));
@@ -359,7 +360,7 @@ async fn an_import_that_fails_leaves_nothing(world: World) {
     let mut rows: Vec<_> =
         (0..5_000).map(|n| row(&format!("{n}@new.example"), "", "", None)).collect();
     rows[4_999].id = present.id;
-    assert!(world.accounts.import(rows, world.now(), false).await.is_err());
+    assert!(world.accounts.import(rows, None, world.now(), false).await.is_err());
     let query = AccountQuery { limit: 10, ..AccountQuery::default() };
     assert_eq!(world.accounts.list(&query).await.unwrap().items, [present]);
 }
@@ -371,7 +372,7 @@ async fn fifty_thousand_rows_are_imported_quickly(world: World) {
         .collect();
     for expected in [Imported::Created, Imported::Unchanged] {
         let begun = Instant::now();
-        let outcome = world.accounts.import(rows.clone(), world.now(), false).await.unwrap();
+        let outcome = world.accounts.import(rows.clone(), None, world.now(), false).await.unwrap();
         let took = begun.elapsed();
         assert!(outcome.len() == 50_000 && outcome.iter().all(|one| *one == expected));
         assert!(took.as_secs() < 30, "{expected:?}: {took:?}");

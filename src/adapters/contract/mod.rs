@@ -3,6 +3,7 @@
 
 mod accounts;
 mod attempts;
+mod campaigns;
 mod codes;
 mod credentials;
 mod hasher;
@@ -27,8 +28,8 @@ use super::key_ring::KeyRing;
 use super::random::OsRandom;
 use super::session_cache::CachedSessions;
 use super::sqlite::{
-    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteKeptForms,
-    SqliteOutbox, SqliteSessions,
+    Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
+    SqliteKeptForms, SqliteOutbox, SqliteSessions,
 };
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::jar::Jar;
@@ -64,6 +65,7 @@ struct World {
     codes: SqliteCodes,
     kept_forms: SqliteKeptForms,
     outbox: SqliteOutbox,
+    campaigns: SqliteCampaigns,
     attempts: SqliteAttempts,
     sessions: Arc<CachedSessions>,
 }
@@ -104,6 +106,7 @@ impl World {
             codes: SqliteCodes::new(database.clone()),
             kept_forms: SqliteKeptForms::new(database.clone()),
             outbox: SqliteOutbox::new(database.clone()),
+            campaigns: SqliteCampaigns::new(database.clone()),
             attempts: SqliteAttempts::new(database.clone()),
             sessions: Arc::new(CachedSessions::new(durable, 1000)),
             database,

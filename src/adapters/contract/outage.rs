@@ -2,12 +2,13 @@
 
 use super::write_backs::{OURS, entry_of};
 use super::{World, fresh_id, login, new_account, run_against};
+use crate::domain::campaign::{Audience, CampaignId, CampaignKind, Order};
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockoutPolicy};
 use crate::domain::mail::{AddressLimit, MailKind, MailLimit, Portion};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{
-    AccountChange, AccountQuery, AccountStore, AttemptStore, CodeStore, CredentialChange,
-    CredentialStore, Outbox, Reserved, SessionStore,
+    AccountChange, AccountQuery, AccountStore, AttemptStore, CampaignStore, CodeStore,
+    CredentialChange, CredentialStore, NewCampaign, Outbox, PlanPart, Reserved, SessionStore,
 };
 
 async fn every_answer_is_unavailable(world: World) {
@@ -36,8 +37,8 @@ async fn every_answer_is_unavailable(world: World) {
     accounts.create(fresh_id(), new_account("1@b.example"), now).await.unwrap_err();
     accounts.change(id, AccountChange::PinRefused, None).await.unwrap_err();
     accounts.list(&AccountQuery::default()).await.unwrap_err();
-    accounts.import(Vec::new(), now, false).await.unwrap_err();
-    accounts.import(Vec::new(), now, true).await.unwrap_err();
+    accounts.import(Vec::new(), None, now, false).await.unwrap_err();
+    accounts.import(Vec::new(), None, now, true).await.unwrap_err();
     accounts.delete(id).await.unwrap_err();
     accounts.count().await.unwrap_err();
     accounts.ping().await.unwrap_err();
@@ -87,6 +88,23 @@ async fn every_answer_is_unavailable(world: World) {
     outbox.requeue(mail_id, now).await.unwrap_err();
     outbox.counts().await.unwrap_err();
     outbox.purge(now).await.unwrap_err();
+
+    let campaigns = &world.campaigns;
+    let campaign = CampaignId(fresh_id().0);
+    let (kind, audience) = (CampaignKind::Welcome, Audience::Everybody);
+    let new = NewCampaign { id: campaign, kind, audience, begun_at: now };
+    campaigns.begin(new, None).await.unwrap_err();
+    let part = PlanPart { from: None, mails: Vec::new(), next: None };
+    campaigns.plan(campaign, part).await.unwrap_err();
+    campaigns.running().await.unwrap_err();
+    campaigns.next(campaign, 1).await.unwrap_err();
+    campaigns.queue(campaign, Vec::new()).await.unwrap_err();
+    campaigns.finish(campaign, now).await.unwrap_err();
+    campaigns.order(campaign, Order::Pause, now).await.unwrap_err();
+    campaigns.by_id(campaign).await.unwrap_err();
+    campaigns.progress(campaign).await.unwrap_err();
+    campaigns.list(None, None, 1).await.unwrap_err();
+    campaigns.purge(now).await.unwrap_err();
 
     let sessions = &world.sessions;
     sessions.find(&session_id).await.unwrap_err();

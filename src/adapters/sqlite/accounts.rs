@@ -14,9 +14,10 @@ use super::{Database, from_micros, outbox, to_micros, unavailable, unreadable};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount};
 use crate::domain::initial_password::StoredInitial;
 use crate::domain::login_name::{LoginName, fold};
+use crate::domain::mail::NewMail;
 use crate::ports::{
     AccountChange, AccountPage, AccountQuery, AccountStore, Created, ImportRow, Imported,
-    Unavailable,
+    NewCampaign, Unavailable,
 };
 
 /// The account table.
@@ -29,6 +30,42 @@ impl SqliteAccounts {
     /// The accounts in `database`.
     pub fn new(database: Database) -> Self {
         Self { database }
+    }
+
+    async fn make(
+        &self,
+        id: AccountId,
+        new: NewAccount,
+        mail: Option<NewMail>,
+        now: Timestamp,
+    ) -> Result<Created, Unavailable> {
+        let mut transaction = self.database.write_durably().await?;
+        if let Some(present) = by_login(&mut transaction, &new.login).await? {
+            return Ok(Created::Exists(present));
+        }
+        let row = sqlx::query(concat!(
+            "INSERT INTO accounts (id, tenant, extension, extension_order, email, name, role, \
+             search, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ",
+            account_columns!()
+        ))
+        .bind(id.0.as_bytes().as_slice())
+        .bind(new.login.tenant())
+        .bind(new.login.extension())
+        .bind(extension_order(new.login.extension()))
+        .bind(&new.email)
+        .bind(&new.name)
+        .bind(role_text(new.role))
+        .bind(search_text(&new.login, &new.name, new.email.as_deref()))
+        .bind(to_micros(now))
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let made = account(&row)?;
+        if let Some(mail) = mail {
+            outbox::insert(&mut transaction, &mail).await?;
+        }
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(Created::New(made))
     }
 }
 
@@ -64,30 +101,17 @@ impl AccountStore for SqliteAccounts {
         new: NewAccount,
         now: Timestamp,
     ) -> Result<Created, Unavailable> {
-        let mut transaction = self.database.write_durably().await?;
-        if let Some(present) = by_login(&mut transaction, &new.login).await? {
-            return Ok(Created::Exists(present));
-        }
-        let row = sqlx::query(concat!(
-            "INSERT INTO accounts (id, tenant, extension, extension_order, email, name, role, \
-             search, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ",
-            account_columns!()
-        ))
-        .bind(id.0.as_bytes().as_slice())
-        .bind(new.login.tenant())
-        .bind(new.login.extension())
-        .bind(extension_order(new.login.extension()))
-        .bind(&new.email)
-        .bind(&new.name)
-        .bind(role_text(new.role))
-        .bind(search_text(&new.login, &new.name, new.email.as_deref()))
-        .bind(to_micros(now))
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
-        let made = account(&row)?;
-        transaction.commit().await.map_err(unavailable)?;
-        Ok(Created::New(made))
+        self.make(id, new, None, now).await
+    }
+
+    async fn create_with_mail(
+        &self,
+        id: AccountId,
+        new: NewAccount,
+        mail: NewMail,
+        now: Timestamp,
+    ) -> Result<Created, Unavailable> {
+        self.make(id, new, Some(mail), now).await
     }
 
     async fn change(
@@ -171,10 +195,11 @@ impl AccountStore for SqliteAccounts {
     async fn import(
         &self,
         rows: Vec<ImportRow>,
+        welcome: Option<NewCampaign>,
         now: Timestamp,
         dry_run: bool,
     ) -> Result<Vec<Imported>, Unavailable> {
-        super::import::import(&self.database, rows, now, dry_run).await
+        super::import::import(&self.database, rows, welcome, now, dry_run).await
     }
 
     async fn delete(&self, id: AccountId) -> Result<bool, Unavailable> {

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use sqlx::{Row, Sqlite, SqliteConnection, Transaction};
 
 use super::account_rows::{account_id, extension_order, login, role, role_text, search_text};
-use super::{Database, hex, to_micros, unavailable};
+use super::{Database, campaigns, hex, to_micros, unavailable, unreadable};
 use crate::domain::account::{AccountId, Role};
+use crate::domain::campaign::Fate;
 use crate::domain::login_name::LoginName;
-use crate::ports::{ImportRow, Imported, Unavailable};
+use crate::domain::mail::MailId;
+use crate::ports::{ImportRow, Imported, NewCampaign, PlannedMail, Unavailable};
 
 /// Rows per statement.
 const BATCH: usize = 2_000;
@@ -22,13 +24,15 @@ struct OnFile {
     email: Option<String>,
     name: String,
     role: Role,
-    is_new: bool,
+    /// Its welcome mail, if it is new.
+    is_new: Option<MailId>,
     changed: bool,
 }
 
 pub(super) async fn import(
     database: &Database,
     rows: Vec<ImportRow>,
+    welcome: Option<NewCampaign>,
     now: Timestamp,
     dry_run: bool,
 ) -> Result<Vec<Imported>, Unavailable> {
@@ -41,6 +45,9 @@ pub(super) async fn import(
     let outcomes = rows.into_iter().map(|row| take_in(&mut on_file, row)).collect::<Vec<_>>();
     if !dry_run {
         write(&mut transaction, &on_file, now).await?;
+        if let Some(welcome) = welcome {
+            begin(&mut transaction, &welcome, on_file.into_values()).await?;
+        }
         transaction.commit().await.map_err(unavailable)?;
     }
     Ok(outcomes)
@@ -55,7 +62,7 @@ fn take_in(on_file: &mut HashMap<LoginName, OnFile>, row: ImportRow) -> Imported
             email,
             name: row.name,
             role: row.role.unwrap_or_default(),
-            is_new: true,
+            is_new: Some(row.mail),
             changed: false,
         };
         on_file.insert(row.login, made);
@@ -96,13 +103,30 @@ async fn load(
                 email: row.try_get("email").map_err(unavailable)?,
                 name: row.try_get("name").map_err(unavailable)?,
                 role: role(row.try_get("role").map_err(unavailable)?)?,
-                is_new: false,
+                is_new: None,
                 changed: false,
             };
             on_file.insert(login(row)?, known);
         }
     }
     Ok(on_file)
+}
+
+/// Begins the campaign that welcomes the new accounts; none, if there are none.
+async fn begin(
+    transaction: &mut Transaction<'static, Sqlite>,
+    welcome: &NewCampaign,
+    imported: impl Iterator<Item = OnFile>,
+) -> Result<(), Unavailable> {
+    let planned = imported.filter_map(|row| {
+        let fate = if row.email.is_some() { Fate::Mail } else { Fate::WithoutEmail };
+        Some(PlannedMail { account: row.id, mail: row.is_new?, fate })
+    });
+    let plan: Vec<_> = planned.collect();
+    if !plan.is_empty() && !campaigns::insert(transaction, welcome, Some(&plan)).await? {
+        return Err(unreadable("a campaign"));
+    }
+    Ok(())
 }
 
 async fn write(
@@ -123,7 +147,8 @@ async fn write(
             search_text(login, &row.name, email),
         ])
     };
-    let new: Vec<Value> = on_file.iter().filter(|(_, row)| row.is_new).map(in_json).collect();
+    let new: Vec<Value> =
+        on_file.iter().filter(|(_, row)| row.is_new.is_some()).map(in_json).collect();
     for batch in new.chunks(BATCH) {
         sqlx::query(
             "INSERT INTO accounts (id, tenant, extension, extension_order, email, name, role,
@@ -138,8 +163,11 @@ async fn write(
         .await
         .map_err(unavailable)?;
     }
-    let changed: Vec<Value> =
-        on_file.iter().filter(|(_, row)| row.changed && !row.is_new).map(in_json).collect();
+    let changed: Vec<Value> = on_file
+        .iter()
+        .filter(|(_, row)| row.changed && row.is_new.is_none())
+        .map(in_json)
+        .collect();
     for batch in changed.chunks(BATCH) {
         sqlx::query(
             "UPDATE accounts

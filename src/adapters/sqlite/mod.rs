@@ -8,6 +8,7 @@
 mod account_rows;
 mod accounts;
 mod attempts;
+mod campaigns;
 mod codes;
 mod credentials;
 mod import;
@@ -29,6 +30,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use self::accounts::SqliteAccounts;
 pub use self::attempts::SqliteAttempts;
+pub use self::campaigns::SqliteCampaigns;
 pub use self::codes::SqliteCodes;
 pub use self::credentials::SqliteCredentials;
 pub use self::kept_forms::SqliteKeptForms;

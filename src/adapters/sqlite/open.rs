@@ -211,13 +211,14 @@ mod tests {
         let rows = (0..2_000)
             .map(|number| ImportRow {
                 id: AccountId(uuid::Uuid::from_u128(number)),
+                mail: crate::domain::mail::MailId(uuid::Uuid::from_u128(number)),
                 login: LoginName::new(&number.to_string(), "abc.example").unwrap(),
                 email: None,
                 name: String::new(),
                 role: None,
             })
             .collect();
-        accounts.import(rows, jiff::Timestamp::UNIX_EPOCH, false).await.unwrap();
+        accounts.import(rows, None, jiff::Timestamp::UNIX_EPOCH, false).await.unwrap();
         database.close().await;
         let length = std::fs::metadata(&path).unwrap().len();
         let mut file = OpenOptions::new().write(true).open(&path).unwrap();

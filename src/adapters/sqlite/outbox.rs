@@ -310,7 +310,8 @@ impl Due<'_> {
 /// `false` if there is none.
 async fn hurry(connection: &mut SqliteConnection, mail: &NewMail) -> Result<bool, Unavailable> {
     let hurried = sqlx::query(
-        "UPDATE outbox SET urgency = 0, epoch = ?4, asked_at = ?5, next_attempt_at = ?5, on_file = ?6
+        "UPDATE outbox SET urgency = 0, epoch = ?4, asked_at = ?5, next_attempt_at = ?5, on_file = ?6,
+                           language = coalesce(?7, language)
           WHERE id = (SELECT id FROM outbox
                        WHERE account = ?1 AND kind = ?2 AND recipient = ?3
                          AND state = 'queued' AND urgency = 1
@@ -322,6 +323,7 @@ async fn hurry(connection: &mut SqliteConnection, mail: &NewMail) -> Result<bool
     .bind(mail.epoch.map(i64::try_from).transpose().map_err(|_| unreadable("an epoch"))?)
     .bind(to_micros(mail.asked_at))
     .bind(&mail.on_file)
+    .bind(mail.language.as_ref().map(Language::tag))
     .execute(connection)
     .await
     .map_err(unavailable)?;

@@ -116,7 +116,7 @@ pub(super) struct NewBody {
 struct Made {
     #[serde(flatten)]
     account: AccountBody,
-    /// `queued` or `failed`, if a welcome was asked for.
+    /// `queued`, if a welcome was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     welcome_mail: Option<&'static str>,
 }
@@ -131,16 +131,17 @@ pub(super) async fn create(
         name: flow::name(&body.name).map_err(unprocessable)?,
         role: body.role,
     };
-    if body.send_welcome {
-        mails::could_be_welcomed(&state, &new)?;
-    }
-    match flow::create(&state.services, new).await? {
+    let created = match body.send_welcome {
+        true => {
+            let to = mails::welcome_address(&state, &new)?;
+            flow::create_welcomed(&state.services, new, &to).await?
+        }
+        false => flow::create(&state.services, new).await?,
+    };
+    match created {
         Created::New(account) => {
             let id = account.id;
-            let welcome_mail = match body.send_welcome {
-                true => Some(mails::welcome_new(&state, &account).await),
-                false => None,
-            };
+            let welcome_mail = body.send_welcome.then_some("queued");
             let account = AccountView::fresh(account).into();
             let body = Made { account, welcome_mail };
             let mut response = (StatusCode::CREATED, axum::Json(body)).into_response();

@@ -12,8 +12,8 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::AdminState;
 use super::problem::{Problem, Query};
+use super::{AdminState, mails};
 use crate::domain::account::Role;
 use crate::domain::login_name::LoginName;
 use crate::flows::accounts::{self as flow, ImportFailure, ImportLine, ImportMode, ImportReport};
@@ -28,6 +28,9 @@ pub(super) struct ImportQuery {
     dry_run: bool,
     #[serde(default)]
     partial: bool,
+    /// Also e-mail the new accounts the link that sets them up.
+    #[serde(default)]
+    send_welcome: bool,
 }
 
 pub(super) async fn import(
@@ -44,7 +47,11 @@ pub(super) async fn import(
     }
     let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let (lines, failed) = parse(&body).map_err(|error| Problem::unprocessable(error.0))?;
-    let mode = ImportMode { dry_run: query.dry_run, partial: query.partial };
+    let ImportQuery { dry_run, partial, send_welcome } = query;
+    if send_welcome && state.services.mail.is_none() {
+        return Err(mails::mail_off());
+    }
+    let mode = ImportMode { dry_run, partial, send_welcome };
     let report = flow::import(&state.services, lines, failed, mode).await?;
     if !report.applied && !mode.dry_run {
         let detail = format!(
@@ -62,12 +69,20 @@ fn report_body(report: ImportReport) -> Value {
         .into_iter()
         .map(|failure| json!({ "line": failure.line, "reason": failure.reason }))
         .collect();
-    json!({
+    let mut body = json!({
         "created": report.created,
         "updated": report.updated,
         "unchanged": report.unchanged,
         "failed": failed,
-    })
+    });
+    if let Some(welcome) = report.welcome {
+        body["welcome"] = json!({
+            "campaign": welcome.campaign.map(|id| id.to_string()),
+            "total": welcome.total,
+            "without_email": welcome.without_email,
+        });
+    }
+    body
 }
 
 /// Why a file as a whole cannot be read.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::AdminState;
 use super::accounts::find;
 use super::problem::{Problem, Query};
-use crate::domain::account::{Account, NewAccount};
+use crate::domain::account::NewAccount;
 use crate::domain::mail::{MailId, MailState};
 use crate::flows::mails::{self as flow, MailView, NotRetried, NotSent, UserLink};
 
@@ -84,26 +84,12 @@ async fn send(state: &AdminState, key: &str, link: UserLink) -> Result<Response,
     Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }
 
-/// Whether a welcome could go out, asked before the account is made: all or nothing.
-pub(super) fn could_be_welcomed(state: &AdminState, new: &NewAccount) -> Result<(), Problem> {
+/// Where the welcome of a new account goes, asked before it is made: all or nothing.
+pub(super) fn welcome_address(state: &AdminState, new: &NewAccount) -> Result<String, Problem> {
     match (&state.services.mail, &new.email) {
         (None, _) => Err(mail_off()),
         (_, None) => Err(not_sent(NotSent::NoAddress)),
-        (Some(_), Some(_)) => Ok(()),
-    }
-}
-
-/// Queues the welcome of an account that was made this moment. The account is there in any case,
-/// so what fails now is told and not an error.
-pub(super) async fn welcome_new(state: &AdminState, account: &Account) -> &'static str {
-    match flow::send(&state.services, account, UserLink::Welcome).await {
-        Ok(Ok(_)) => "queued",
-        // Somebody changed the account in the same moment.
-        Ok(Err(_)) => "failed",
-        Err(outage) => {
-            tracing::error!(target: "passgate::admin", %outage, "a welcome was not queued");
-            "failed"
-        }
+        (Some(_), Some(to)) => Ok(to.clone()),
     }
 }
 
@@ -137,7 +123,7 @@ fn not_sent(why: NotSent) -> Problem {
     Problem::new(status, detail).with_members(json!({ "reason": reason }))
 }
 
-fn mail_off() -> Problem {
+pub(super) fn mail_off() -> Problem {
     let detail = "e-mail is off: set mail.url in the configuration, then restart";
     Problem::new(StatusCode::CONFLICT, detail).with_members(json!({ "reason": "mail_off" }))
 }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod auth;
+mod campaigns;
 mod clock;
 mod export;
 mod health;
@@ -99,6 +100,11 @@ fn api(state: &AdminState, access: Access) -> Router<AdminState> {
         .route("/accounts/{account}/reset", post(mails::reset))
         .route("/accounts/{account}/welcome", post(mails::welcome))
         .route("/accounts/{account}/initial-password", post(initial_password::issue))
+        .route("/campaigns", campaigns::list_and_start())
+        .route("/campaigns/{id}", get(campaigns::show))
+        .route("/campaigns/{id}/pause", post(campaigns::pause))
+        .route("/campaigns/{id}/resume", post(campaigns::resume))
+        .route("/campaigns/{id}/cancel", post(campaigns::cancel))
         .route("/outbox", get(mails::list))
         .route("/outbox/{id}/retry", post(mails::retry))
         .route("/sessions", get(sessions::list))

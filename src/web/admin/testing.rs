@@ -18,8 +18,8 @@ use crate::adapters::key_ring::{KeyRing, KeyState};
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
-    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteKeptForms,
-    SqliteOutbox, SqliteSessions,
+    Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
+    SqliteKeptForms, SqliteOutbox, SqliteSessions,
 };
 use crate::domain::jar::Jar;
 use crate::domain::lockout::LockoutPolicy;
@@ -118,7 +118,8 @@ pub(crate) async fn gateway() -> Gateway {
         credentials: Arc::new(SqliteCredentials::new(database.clone())),
         codes: Arc::new(SqliteCodes::new(database.clone())),
         kept_forms: Arc::new(SqliteKeptForms::new(database.clone())),
-        outbox: Arc::new(SqliteOutbox::new(database)),
+        outbox: Arc::new(SqliteOutbox::new(database.clone())),
+        campaigns: Arc::new(SqliteCampaigns::new(database)),
         mail: Some(MailOffice { composer: Arc::new(NoPostman), transport: Arc::new(NoPostman) }),
         subscribers: Arc::new(NoSubscribers),
         audit: heard.clone(),

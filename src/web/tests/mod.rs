@@ -42,8 +42,8 @@ use crate::adapters::key_ring::KeyRing;
 use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
-    Database, SqliteAccounts, SqliteAttempts, SqliteCodes, SqliteCredentials, SqliteKeptForms,
-    SqliteOutbox, SqliteSessions,
+    Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
+    SqliteKeptForms, SqliteOutbox, SqliteSessions,
 };
 use crate::demo::portal::{LegacyPortal, Options};
 use crate::domain::language::Language;
@@ -167,6 +167,7 @@ impl World {
             codes: Arc::new(SqliteCodes::new(database.clone())),
             kept_forms: Arc::new(SqliteKeptForms::new(database.clone())),
             outbox: Arc::new(SqliteOutbox::new(database.clone())),
+            campaigns: Arc::new(SqliteCampaigns::new(database.clone())),
             mail: setup.mail.then_some(office),
             subscribers: desk.clone(),
             audit: Arc::new(TracingAudit),

@@ -54,7 +54,7 @@ deny: ## licences, advisories and bans (needs cargo-deny)
 
 screenshots: ## make docs/screenshots/ anew
 	@scripts/install-tools.sh screenshots
-	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser -- --skip browser_axe
+	PASSGATE_SCREENSHOTS=docs/screenshots $(CARGO) test --test behaviour browser -- --skip browser_axe --skip browser_flows
 	pngquant --force --ext .png --strip --speed 1 docs/screenshots/*.png
 
 page-weights: tools ## write the table of docs/pages.md anew

@@ -17,6 +17,7 @@ mod brands;
 mod browser;
 mod browser_axe;
 mod browser_demo;
+mod browser_flows;
 mod browser_forms;
 mod browser_links;
 mod browser_rollout;

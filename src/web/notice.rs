@@ -183,7 +183,10 @@ impl Additions {
         let link = || {
             let (place, words) = (look.page("security"), look.texts().get("security.title"));
             let (place, words) = (escape(&place), escape(words));
-            ascii(&format!("<a id=\"passgate-security\" href=\"{place}\">{words}</a>"))
+            let language = escape(look.texts().get("language.code"));
+            ascii(&format!(
+                "<a id=\"passgate-security\" href=\"{place}\" lang=\"{language}\">{words}</a>"
+            ))
         };
         let script =
             || format!("<script src=\"{}/session.js\" defer></script>", escape(look.assets()));
@@ -223,12 +226,13 @@ impl Notices {
         };
         let link = self.look.page("security");
         let html = format!(
-            "<div id=\"passgate-notice\" role=\"status\" align=\"center\">{}\
+            "<div id=\"passgate-notice\" role=\"status\" lang=\"{}\" align=\"center\">{}\
              <table align=\"center\" width=\"100%\" cellpadding=\"10\" cellspacing=\"0\" border=\"0\" \
              bgcolor=\"#fff3c4\" role=\"presentation\"><tr><td align=\"center\">\
              <font color=\"#3d2e00\" face=\"system-ui, sans-serif\">{text} \
              <a href=\"{}\"><font color=\"#3d2e00\"><b>{}</b></font></a></font>\
              </td></tr></table></div>",
+            self.language(),
             self.style_sheet(),
             escape(&link),
             escape(texts.get("notice.link")),
@@ -244,11 +248,12 @@ impl Notices {
             false => ("alert", "#fde7e6", "#5c0f0b"),
         };
         let html = format!(
-            "<div id=\"passgate-message\" class=\"{role}\" role=\"{role}\" align=\"center\">{}\
+            "<div id=\"passgate-message\" class=\"{role}\" role=\"{role}\" lang=\"{}\" align=\"center\">{}\
              <table align=\"center\" width=\"100%\" cellpadding=\"10\" cellspacing=\"0\" border=\"0\" \
              bgcolor=\"{background}\" role=\"presentation\"><tr><td align=\"center\">\
              <font color=\"{ink}\" face=\"system-ui, sans-serif\">{}</font>\
              </td></tr></table></div>",
+            self.language(),
             self.style_sheet(),
             self.message_words(message, ink),
         );
@@ -273,13 +278,19 @@ impl Notices {
             link("new-user", "ways.new_user"),
         ];
         let html = format!(
-            "<div id=\"passgate-links\" role=\"navigation\" aria-label=\"{}\" align=\"center\">{}\
+            "<div id=\"passgate-links\" role=\"navigation\" aria-label=\"{}\" lang=\"{}\" align=\"center\">{}\
              <p>{}</p></div>",
             escape(texts.get("ways.label")),
+            self.language(),
             self.style_sheet(),
-            links.join(" &#183; "),
+            links.join("<br>"),
         );
         Some(ascii(&html))
+    }
+
+    /// Said at each element: the portal's page may be in another language.
+    fn language(&self) -> String {
+        escape(self.look.texts().get("language.code"))
     }
 
     /// The words of a message as HTML: with a link, where it names one.

@@ -39,22 +39,23 @@
     }
     later(Math.min(left + 1, 10));
     if (closed) return;
+    // As the text's language writes it where its reader is.
+    var tag = answer.language;
+    tag = navigator.languages.find(function (one) { return one.startsWith(tag); }) || tag;
     var end = new Date(Date.now() + left * 1000);
-    end = end.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
-    say(answer.stays ? "ends" : "last", answer.text.replace("{time}", end), answer.action,
-      function () {
-        closed = !answer.stays;
-        if (closed) say("");
-        else ask("POST");
-      });
+    end = end.toLocaleTimeString(tag, { hour: "numeric", minute: "2-digit" });
+    answer.text = answer.text.replace("{time}", end);
+    say(answer.stays ? "ends" : "last", answer, function () {
+      closed = !answer.stays;
+      if (closed) say("");
+      else ask("POST");
+    });
   }
 
   // The way to sign in leads back to this page.
-  function over(answer) {
-    say("over", answer.text, answer.action);
-  }
+  function over(answer) { say("over", answer); }
 
-  function say(what, text, action, acts) {
+  function say(what, answer, acts) {
     if (what === said) return;
     said = what;
     if (box) {
@@ -66,9 +67,10 @@
     box = document.createElement("div");
     box.id = "passgate-session";
     box.setAttribute("role", "alert");
-    box.appendChild(document.createElement("p")).textContent = text;
+    box.lang = answer.language;
+    box.appendChild(document.createElement("p")).textContent = answer.text;
     var button = box.appendChild(document.createElement(acts ? "button" : "a"));
-    button.textContent = action;
+    button.textContent = answer.action;
     if (acts) button.type = "button";
     else button.href = location.href.split("#")[0];
     button.onclick = acts;

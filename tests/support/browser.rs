@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use fantoccini::elements::Element;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -54,21 +55,26 @@ pub const THEMES: [Scheme; 2] = [Scheme::Light, Scheme::Dark];
 impl Browser {
     /// One with an empty profile, whose relative addresses belong to `base`.
     pub async fn start(base: &str) -> Self {
-        Self::with(base, true).await
+        Self::with(base, true, None).await
     }
 
     /// One that runs no scripts of pages.
     pub async fn without_scripts(base: &str) -> Self {
-        Self::with(base, false).await
+        Self::with(base, false, None).await
     }
 
-    async fn with(base: &str, scripts: bool) -> Self {
+    /// One whose user has chosen this language in its settings, and may have switched scripts off.
+    pub async fn of_reader(base: &str, scripts: bool, language: &str) -> Self {
+        Self::with(base, scripts, Some(language)).await
+    }
+
+    async fn with(base: &str, scripts: bool, language: Option<&str>) -> Self {
         let slot = BROWSERS.acquire().await.unwrap();
         let profile = TempDir::new().unwrap();
         let driver = Driver::start().await;
         let mut builder =
             ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-        builder.capabilities(capabilities(&profile, scripts));
+        builder.capabilities(capabilities(&profile, scripts, language));
         let client = builder.connect(&driver.url()).await.expect("a browser session");
         let browser =
             Self { client, base: base.to_owned(), _driver: driver, _profile: profile, _slot: slot };
@@ -91,6 +97,16 @@ impl Browser {
     pub async fn path(&self) -> String {
         let url = self.client.current_url().await.unwrap();
         url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+    }
+
+    /// What the window's title says.
+    pub async fn title(&self) -> String {
+        self.client.title().await.unwrap()
+    }
+
+    /// The page's HTML as it stands.
+    pub async fn source(&self) -> String {
+        self.client.source().await.unwrap()
     }
 
     /// Waits until the page with this path is open and complete.
@@ -302,6 +318,21 @@ impl Browser {
         self.look(Screen::Desktop, Scheme::Light).await;
     }
 
+    /// When pictures are wanted: all of the page from top to bottom, in both themes, on the screen
+    /// that is set. Afterwards the theme is the light one.
+    pub async fn whole_pictures(&self, name: &str, screen: Screen) {
+        let Ok(folder) = std::env::var("PASSGATE_SCREENSHOTS") else { return };
+        std::fs::create_dir_all(&folder).unwrap();
+        for scheme in [Scheme::Dark, Scheme::Light] {
+            self.look(screen, scheme).await;
+            let body = json!({ "cmd": "Page.captureScreenshot", "params": { "captureBeyondViewport": true } });
+            let picture = self.vendor("goog/cdp/execute", body).await;
+            let picture = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+            let file = format!("{name}-{screen:?}-{scheme:?}.png").to_lowercase();
+            std::fs::write(PathBuf::from(&folder).join(file), picture).unwrap();
+        }
+    }
+
     /// How many pixels the page is wider than the window: nothing should be cut off on a phone.
     pub async fn overflow(&self) -> i64 {
         let wider =
@@ -341,13 +372,16 @@ impl Browser {
     }
 }
 
-fn capabilities(profile: &TempDir, scripts: bool) -> Capabilities {
+fn capabilities(profile: &TempDir, scripts: bool, language: Option<&str>) -> Capabilities {
     let mut preferences = json!({
         "credentials_enable_service": false,
         "profile.password_manager_leak_detection": false,
     });
     if !scripts {
         preferences["profile.managed_default_content_settings.javascript"] = json!(2);
+    }
+    if let Some(language) = language {
+        preferences["intl.accept_languages"] = json!(language);
     }
     let capabilities = json!({
         "acceptInsecureCerts": true,

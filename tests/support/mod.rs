@@ -16,6 +16,7 @@ pub mod shapes;
 mod smtp;
 pub mod tour;
 mod websocket;
+mod words;
 
 pub use axe::Practices;
 pub use browser::{Browser, Scheme, Screen, THEMES};
@@ -28,6 +29,7 @@ pub use raw::{Raw, RawAnswer};
 pub use scripted::Scripted;
 pub use smtp::{MailTls, Received, Smtp};
 pub use websocket::Socket;
+pub use words::Words;
 
 /// Waits until `condition` holds; far longer than it can take, it fails.
 pub async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {

@@ -54,6 +54,7 @@ fn lives(pages: &Pages, session: &LiveSession) -> Response {
             "stays": ending.can_be_put_off,
             "text": text,
             "action": texts.get(action),
+            "language": texts.get("language.code"),
         }),
     ))
 }
@@ -65,6 +66,7 @@ fn over(pages: &Pages) -> Response {
         &json!({
             "text": texts.get("message.session_ended"),
             "action": texts.get("link.sign_in"),
+            "language": texts.get("language.code"),
         }),
     ))
 }

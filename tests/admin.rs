@@ -97,6 +97,7 @@ async fn accounts_are_listed_made_and_switched_off() {
     assert_eq!(
         members,
         [
+            "bounced",
             "created_at",
             "email",
             "extension",

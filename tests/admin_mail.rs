@@ -126,7 +126,7 @@ async fn a_new_account_is_welcomed() {
 async fn a_dead_letter_is_seen_and_sent_after_all() {
     let (pbx, smtp) = (Pbx::start().await, Smtp::start().await);
     let gateway = gateway(&pbx, &smtp).await;
-    smtp.fail_with(json!({ "rcpt": "550 5.1.1 no such mailbox here" })).await;
+    smtp.fail_with(json!({ "rcpt": "550 5.7.1 not wanted here" })).await;
     let login = alice().login;
     assert_eq!(passgate(&gateway, &["accounts", "reset", &login]).await.0, Some(0));
     let dead = the_mail_is(&gateway, "dead").await;
@@ -136,9 +136,9 @@ async fn a_dead_letter_is_seen_and_sent_after_all() {
         (&json!(1), &Value::Null, &json!(login))
     );
     let why = dead["last_error"].as_str().unwrap();
-    assert!(why.contains("550") && why.contains("no such mailbox here"), "{why}");
+    assert!(why.contains("550") && why.contains("not wanted here"), "{why}");
     let (_, table, _) = passgate(&gateway, &["mail", "list", "--state", "dead"]).await;
-    assert!(table.contains("no such mailbox here"), "{table}");
+    assert!(table.contains("not wanted here"), "{table}");
 
     // Time alone brings it back to nobody.
     gateway.advance("1d").await;

@@ -122,3 +122,23 @@ async fn help_and_login_in_a_browser() {
     }
     assert_eq!(browser.errors().await, Vec::<String>::new());
 }
+
+/// An address on file that takes no mail: its owner sees it on the page where another one is entered.
+#[tokio::test]
+async fn an_address_that_takes_no_mail_in_a_browser() {
+    let world = World::new().await;
+    let browser = Browser::start(&world.base()).await;
+    world.gateway.ask(&alice().login, "reset").await;
+    browser.open(&world.link().await).await;
+    browser.fill("#password", PASSWORD).await;
+    browser.fill("#confirm", PASSWORD).await;
+    browser.follow("form[data-check] button.main").await;
+    browser.arrives("/portal/home").await;
+    let bounce = format!("/api/v1/accounts/{}/bounce", alice().login);
+    let answer = world.gateway.api("POST", &bounce, serde_json::json!({})).await;
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    browser.open("/account/security").await;
+    let said = browser.text("aside.facts dd:last-of-type").await;
+    assert!(said.contains(ADDRESS) && said.contains("come back"), "{said}");
+    fits_a_phone(&browser, "security-bounced").await;
+}

@@ -236,3 +236,37 @@ async fn one_connects_at_a_time() {
     let answers = futures::future::join_all((0..4).map(|_| transport.send(&mail))).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
 }
+
+/// Faults: an address that nobody has is told apart from what may be policy, a full mailbox, or a
+/// name that was not found today.
+#[tokio::test]
+async fn an_address_that_nobody_has() {
+    let server = Smtp::start().await;
+    let transport = transport(server.settings());
+    for (answer, unknown) in [
+        ("550 5.1.1 <jane@corp.example>: Recipient address rejected: User unknown", true),
+        ("551 5.1.6 has moved", true),
+        ("556 5.1.10 the domain takes no mail", true),
+        ("550 User unknown", false),
+        ("550 5.1.2 no such domain", false),
+        ("550 5.7.1 blocked: 5.1.1", false),
+        ("550 5.1.11 x", false),
+        ("552 5.2.2 mailbox full", false),
+        ("554 5.7.0 spam", false),
+    ] {
+        server.fail_with(json!({ "rcpt": answer })).await;
+        let error = transport.send(&mail("jane@corp.example")).await.unwrap_err();
+        match error {
+            SendError::NoSuchAddress(_) => assert!(unknown, "{answer}"),
+            SendError::Never(_) => assert!(!unknown, "{answer}"),
+            other => panic!("{answer}: {other:?}"),
+        }
+    }
+    // Only where the recipient is spoken of; and "not now" stays so.
+    server.fail_with(json!({ "data": "550 5.1.1 sender unknown" })).await;
+    let error = transport.send(&mail("jane@corp.example")).await.unwrap_err();
+    assert!(matches!(error, SendError::Never(_)), "{error:?}");
+    server.fail_with(json!({ "rcpt": "450 4.1.1 not now" })).await;
+    let error = transport.send(&mail("jane@corp.example")).await.unwrap_err();
+    assert!(matches!(error, SendError::Later(_)), "{error:?}");
+}

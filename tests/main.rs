@@ -13,6 +13,7 @@ mod support;
 mod admin;
 mod admin_mail;
 mod architecture;
+mod bounces;
 mod brands;
 mod browser;
 mod browser_axe;

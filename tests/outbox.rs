@@ -168,14 +168,14 @@ async fn later_means_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn never_means_a_dead_letter() {
     let world = World::of(2, "warn").await;
-    world.smtp.fail_with(json!({ "rcpt": "550 5.1.1 no such mailbox" })).await;
+    world.smtp.fail_with(json!({ "rcpt": "550 5.7.1 not wanted here" })).await;
     world.ask(0).await;
     until(async || world.mail(0).await["state"] == "dead").await;
     let (status, list) = world.gateway.api("GET", "/api/v1/outbox?state=dead", Value::Null).await;
     assert_eq!(status, 200);
     let dead = &list["items"][0];
     assert_eq!((&dead["to"], &dead["attempts"]), (&json!(address(0)), &json!(1)), "{list}");
-    assert!(dead["last_error"].as_str().unwrap().contains("no such mailbox"), "{dead}");
+    assert!(dead["last_error"].as_str().unwrap().contains("not wanted here"), "{dead}");
     world.smtp.work_again().await;
     world.ask(1).await;
     world.smtp.mail_to(&address(1)).await;

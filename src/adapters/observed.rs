@@ -83,7 +83,7 @@ impl MailTransport for ObservedTransport {
             Ok(()) => "sent",
             Err(SendError::Outage(_)) => "unavailable",
             Err(SendError::Later(_)) => "later",
-            Err(SendError::Never(_)) => "refused",
+            Err(SendError::Never(_) | SendError::NoSuchAddress(_)) => "refused",
         };
         self.metrics.mail(mail.kind.name(), result);
         answer

@@ -182,12 +182,18 @@ async fn hand_over(
     let sender = commands::Mail::new(Some(message.from.clone()), parameters);
     let recipient = commands::Rcpt::new(message.to.clone(), Vec::new());
     step(BEGIN, patience, smtp.command(sender)).await?;
-    step("RCPT TO", patience, smtp.command(recipient)).await?;
+    step(RECIPIENT, patience, smtp.command(recipient)).await?;
     step("DATA", patience, smtp.command(commands::Data)).await?;
     step("the message", patience, smtp.message(&message.bytes)).await
 }
 
 const BEGIN: &str = "MAIL FROM";
+const RECIPIENT: &str = "RCPT TO";
+
+/// What a server says of an address that nobody has (RFC 3463, RFC 7505): no such mailbox, moved
+/// away, a domain that takes no mail. A bare 550 may be a matter of policy, and so may 5.7.x; 5.2.x
+/// is a mailbox that exists; 5.1.2 a name that the server may not have found today only.
+const NO_SUCH_ADDRESS: [&str; 3] = ["5.1.1", "5.1.6", "5.1.10"];
 
 async fn step<T>(
     what: &str,
@@ -209,10 +215,17 @@ async fn step<T>(
         // all others must not wait for them.
         Some(530 | 534 | 535 | 538) if what == BEGIN => SendError::Outage(why),
         Some(530 | 534 | 535 | 538) => SendError::Later(why),
+        Some(_) if what == RECIPIENT && is_no_such_address(&error) => SendError::NoSuchAddress(why),
         Some(_) if error.is_permanent() => SendError::Never(why),
         Some(_) => SendError::Later(why),
         None => silence(why),
     })
+}
+
+fn is_no_such_address(error: &lettre::transport::smtp::Error) -> bool {
+    let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let enhanced = words.split(|c: char| c.is_whitespace() || c == ':').next().unwrap_or_default();
+    error.is_permanent() && NO_SUCH_ADDRESS.contains(&enhanced)
 }
 
 /// What the server or the network gave as the reason, on one line.
@@ -241,6 +254,7 @@ fn without_codes(error: SendError, text: &str) -> SendError {
         SendError::Outage(why) => SendError::Outage(clean(why)),
         SendError::Later(why) => SendError::Later(clean(why)),
         SendError::Never(why) => SendError::Never(clean(why)),
+        SendError::NoSuchAddress(why) => SendError::NoSuchAddress(clean(why)),
     }
 }
 

@@ -92,6 +92,7 @@ fn account(example: &Example, now: Timestamp) -> Account {
         initial_password: None,
         pin: None,
         pin_refused: false,
+        bounced: None,
         epoch: 0,
         last_login_at: None,
         created_at: now,

@@ -9,7 +9,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::args::{
-    AccountsCommand, AddArguments, ExportArguments, ImportArguments, ListArguments, State, Which,
+    AccountsCommand, AddArguments, BounceArguments, ExportArguments, ImportArguments,
+    ListArguments, State, Which,
 };
 use super::client::{Gateway, segment, with_query};
 use super::failure::Failure;
@@ -18,18 +19,27 @@ use super::output::{Column, Output, text, time};
 const COLUMNS: [Column; 7] = [
     ("LOGIN", |account| text(account, "login")),
     ("NAME", |account| text(account, "name")),
-    ("E-MAIL", |account| text(account, "email")),
+    ("E-MAIL", |account| match account["bounced"].is_object() {
+        true => format!("{} (takes no mail)", text(account, "email")),
+        false => text(account, "email"),
+    }),
     ("ROLE", |account| text(account, "role")),
     ("STATE", |account| text(account, "state")),
     ("LOCKED UNTIL", |account| time(account, "locked_until")),
     ("LAST LOGIN", |account| time(account, "last_login_at")),
 ];
 
-const DETAILS: [Column; 12] = [
+const DETAILS: [Column; 13] = [
     ("ID", |account| text(account, "id")),
     COLUMNS[0],
     COLUMNS[1],
     COLUMNS[2],
+    ("E-MAIL COMES BACK", |account| match account["bounced"].is_object() {
+        true => {
+            format!("{}  {}", time(&account["bounced"], "at"), text(&account["bounced"], "reason"))
+        }
+        false => String::new(),
+    }),
     COLUMNS[3],
     COLUMNS[4],
     COLUMNS[5],
@@ -63,14 +73,23 @@ pub(super) fn run(
         AccountsCommand::Add(new) => add(&gateway, &new, output),
         AccountsCommand::Import(import_file) => import(&gateway, &import_file, output),
         AccountsCommand::Export(wanted) => export(&gateway, &wanted, output),
-        AccountsCommand::Reset(which) => each(&gateway, &which, "reset", &ASKED, output),
-        AccountsCommand::Welcome(which) => each(&gateway, &which, "welcome", &ASKED, output),
+        AccountsCommand::Reset(which) => each(&gateway, &which, "reset", None, &ASKED, output),
+        AccountsCommand::Welcome(which) => each(&gateway, &which, "welcome", None, &ASKED, output),
         AccountsCommand::InitialPassword { account } => {
             initial_password(&gateway, &account, output)
         }
-        AccountsCommand::Unlock(which) => each(&gateway, &which, "unlock", &COLUMNS, output),
-        AccountsCommand::Disable(which) => each(&gateway, &which, "disable", &COLUMNS, output),
-        AccountsCommand::Enable(which) => each(&gateway, &which, "enable", &COLUMNS, output),
+        AccountsCommand::Bounce(BounceArguments { which, reason }) => {
+            let body = json!({ "reason": reason });
+            each(&gateway, &which, "bounce", Some(&body), &COLUMNS, output)
+        }
+        AccountsCommand::Unbounce(which) => {
+            each(&gateway, &which, "unbounce", None, &COLUMNS, output)
+        }
+        AccountsCommand::Unlock(which) => each(&gateway, &which, "unlock", None, &COLUMNS, output),
+        AccountsCommand::Disable(which) => {
+            each(&gateway, &which, "disable", None, &COLUMNS, output)
+        }
+        AccountsCommand::Enable(which) => each(&gateway, &which, "enable", None, &COLUMNS, output),
     }
 }
 
@@ -135,13 +154,19 @@ fn each(
     gateway: &Gateway,
     which: &Which,
     action: &str,
+    body: Option<&Value>,
     columns: &[Column],
     output: &Output,
 ) -> Result<ExitCode, Failure> {
     let mut done = Vec::new();
     let mut code = ExitCode::SUCCESS;
     for account in &which.accounts {
-        match gateway.post(&format!("/accounts/{}/{action}", segment(account))) {
+        let path = format!("/accounts/{}/{action}", segment(account));
+        let answer = match body {
+            Some(body) => gateway.post_json(&path, body),
+            None => gateway.post(&path),
+        };
+        match answer {
             Ok(changed) => done.push(changed),
             Err(Failure::Failed(why)) => {
                 eprintln!("passgate: {account}: {why}");

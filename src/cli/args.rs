@@ -147,6 +147,10 @@ pub(super) enum AccountsCommand {
     Disable(Which),
     /// Switch on again
     Enable(Which),
+    /// Note that the address on file takes no mail: nothing is sent there until there is another
+    Bounce(BounceArguments),
+    /// Lift that: the address takes mail again
+    Unbounce(Which),
 }
 
 #[derive(Debug, Args)]
@@ -247,6 +251,15 @@ pub(super) struct ExportArguments {
     /// Only this state
     #[arg(long, value_enum)]
     pub state: Option<State>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BounceArguments {
+    #[command(flatten)]
+    pub which: Which,
+    /// Why, for operators
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -54,6 +54,15 @@ impl std::fmt::Debug for SealedPin {
     }
 }
 
+/// That an address takes no mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounce {
+    /// When that was found out.
+    pub at: Timestamp,
+    /// Why, for operators: the mail server's words, or an administrator's.
+    pub reason: String,
+}
+
 /// One user of the portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -63,6 +72,9 @@ pub struct Account {
     pub login: LoginName,
     /// Address on file, if any.
     pub email: Option<String>,
+    /// Set when the address on file takes no mail: nothing is sent there until another one is on
+    /// file, or an administrator lifts it.
+    pub bounced: Option<Bounce>,
     /// Name shown to people; may be empty.
     pub name: String,
     /// Administration rights.
@@ -109,6 +121,19 @@ impl Account {
             (false, Some(_)) => AccountState::Password,
             (false, None) => AccountState::PinOnly,
         }
+    }
+
+    /// Where mails to the user can go: the address on file, unless it takes none.
+    pub fn reachable_at(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.bounced.is_none())
+    }
+
+    /// Puts another address on file, or none; what was known of the one before says nothing of it.
+    pub fn put_on_file(&mut self, email: Option<String>) {
+        if self.email != email {
+            self.bounced = None;
+        }
+        self.email = email;
     }
 }
 

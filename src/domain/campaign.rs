@@ -61,7 +61,7 @@ impl CampaignKind {
         };
         if account.disabled || account.password.is_some() || !tells_something {
             Fate::NotNeeded
-        } else if account.email.is_none() {
+        } else if account.reachable_at().is_none() {
             Fate::WithoutEmail
         } else {
             Fate::Mail
@@ -76,7 +76,7 @@ pub enum Fate {
     Mail,
     /// None: it has a portal password, is switched off, or there is nothing to tell it.
     NotNeeded,
-    /// None: there is no address on file.
+    /// None: there is no address on file, or it takes no mail.
     WithoutEmail,
 }
 
@@ -264,7 +264,7 @@ impl Progress {
 mod tests {
     use std::time::Duration;
 
-    use super::super::account::{Role, StoredPassword};
+    use super::super::account::{Bounce, Role, StoredPassword};
     use super::super::login_name::LoginName;
     use super::*;
 
@@ -344,6 +344,7 @@ mod tests {
             previous_password: None,
             pin: None,
             pin_refused: false,
+            bounced: None,
             epoch: 0,
             last_login_at: None,
             created_at: now,
@@ -355,6 +356,8 @@ mod tests {
             let fate = |account: Account| kind.fate(&account, &soon, now);
             assert_eq!(fate(user.clone()), Fate::Mail);
             assert_eq!(fate(Account { email: None, ..user.clone() }), Fate::WithoutEmail);
+            let bounced = Some(Bounce { at: now, reason: String::new() });
+            assert_eq!(fate(Account { bounced, ..user.clone() }), Fate::WithoutEmail);
             assert_eq!(fate(Account { disabled: true, ..user.clone() }), Fate::NotNeeded);
             let done = Account { password: password.clone(), ..user.clone() };
             assert_eq!(fate(Account { email: None, ..done.clone() }), Fate::NotNeeded);

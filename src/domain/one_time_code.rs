@@ -163,6 +163,7 @@ mod tests {
             initial_password: None,
             pin: None,
             pin_refused: false,
+            bounced: None,
             epoch: 7,
             last_login_at: None,
             created_at: start(),
@@ -229,6 +230,7 @@ mod tests {
             role: Role::Manager,
             password: Some(StoredPassword { phc: "rehashed".into(), set_at: start() }),
             pin_refused: true,
+            bounced: None,
             last_login_at: Some(start()),
             ..account()
         };

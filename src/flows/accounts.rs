@@ -124,6 +124,7 @@ fn to_be(id: AccountId, new: &NewAccount, now: Timestamp) -> Account {
         previous_password: None,
         pin: None,
         pin_refused: false,
+        bounced: None,
         epoch: 0,
         last_login_at: None,
         created_at: now,

@@ -190,7 +190,7 @@ impl Services {
     /// The mail of an account whose turn it is, if it still gets one.
     fn bulk_mail(&self, campaign: &Campaign, account: &Account, id: MailId) -> Option<NewMail> {
         let fate = self.fate(campaign.kind, &campaign.audience, account);
-        let to = account.email.as_deref().filter(|_| fate == Fate::Mail)?;
+        let to = account.reachable_at().filter(|_| fate == Fate::Mail)?;
         let mail = self.new_mail(campaign.kind.mail(), account, to, None);
         Some(NewMail { id, urgency: Urgency::Bulk, ..mail })
     }

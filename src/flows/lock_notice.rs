@@ -31,7 +31,7 @@ pub(super) fn tell_owner(services: &Services, login: &LoginName, lock: Lock) {
 async fn tell(services: &Services, login: &LoginName, lock: Lock) -> Result<(), Unavailable> {
     let account = services.accounts.find(login).await?;
     let Some(account) = account.filter(|account| !account.disabled) else { return Ok(()) };
-    let Some(to) = &account.email else { return Ok(()) };
+    let Some(to) = account.reachable_at() else { return Ok(()) };
     let mut mail = services.new_mail(MailKind::Locked, &account, to, None);
     mail.lock = Some(lock);
     let address = services.policies.mails_per_account.address;

@@ -58,6 +58,8 @@ pub enum NotSent {
     HasPassword,
     /// There is no address on file.
     NoAddress,
+    /// The address on file takes no mail.
+    Bounced,
     /// The address had as many mails as it gets, over all accounts that share it.
     AddressFull {
         /// When there is room for another one.
@@ -83,6 +85,9 @@ pub async fn send(
         return Ok(Err(NotSent::Off));
     }
     let Some(to) = account.email.clone() else { return Ok(Err(NotSent::NoAddress)) };
+    if account.bounced.is_some() {
+        return Ok(Err(NotSent::Bounced));
+    }
     let (to, at, already) = match post::request(services, account, link.kind(), None).await? {
         post::Requested::Now { at } => (to, at, false),
         post::Requested::Already { at, to } => (to, at, true),
@@ -152,6 +157,8 @@ pub async fn list(
 pub enum NotRetried {
     /// It is neither dead nor waiting, but this.
     Is(MailState),
+    /// The address takes no mail: it would be dropped.
+    Bounced,
     /// E-mail is off: nobody would take it up.
     Off,
 }
@@ -165,14 +172,19 @@ pub async fn retry(
     if services.mail.is_none() {
         return Ok(Some(Err(NotRetried::Off)));
     }
+    let Some(stored) = services.outbox.by_id(id).await? else { return Ok(None) };
+    let Some(account) = services.accounts.by_id(stored.mail.account).await? else {
+        return Ok(None);
+    };
+    let stands = matches!(stored.state, MailState::Queued | MailState::Dead);
+    if stands && post::comes_back(&stored.mail, &account) {
+        return Ok(Some(Err(NotRetried::Bounced)));
+    }
     let queued = services.outbox.requeue(id, services.clock.now()).await?;
     let Some(stored) = services.outbox.by_id(id).await? else { return Ok(None) };
     if !queued {
         return Ok(Some(Err(NotRetried::Is(stored.state))));
     }
-    let Some(account) = services.accounts.by_id(stored.mail.account).await? else {
-        return Ok(None);
-    };
     services.audit.record(SecurityEvent::of("mail_retried", "admin", &account.login));
     Ok(Some(Ok(MailView { stored, login: Some(account.login) })))
 }

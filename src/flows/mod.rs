@@ -3,6 +3,7 @@
 
 pub mod account_security;
 pub mod accounts;
+pub mod bounces;
 pub mod bulk;
 pub mod campaigns;
 pub mod challenge;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{MailOffice, Outage, Services};
+use super::{MailOffice, Outage, Services, bounces};
 use crate::domain::account::Account;
 use crate::domain::language::Language;
 use crate::domain::login_name::LoginName;
@@ -58,7 +58,7 @@ pub async fn request(
     kind: MailKind,
     language: Option<&Language>,
 ) -> Result<Requested, Outage> {
-    match &account.email {
+    match account.reachable_at() {
         Some(to) => request_to(services, account, kind, to, language).await,
         None if services.mail.is_none() => Ok(Requested::Off),
         None => Ok(Requested::NoAddress),
@@ -169,7 +169,16 @@ fn still_wanted(services: &Services, mail: &NewMail, account: &Account) -> bool 
         MailKind::ConfirmEmail => account.email == mail.on_file,
         MailKind::PasswordSet | MailKind::PasswordChanged | MailKind::EmailChanged => true,
     };
-    current && to_whom && !account.disabled
+    current && to_whom && !comes_back(mail, account) && !account.disabled
+}
+
+/// Whether a mail goes to the address on file, and that takes none. But a link that confirms an
+/// address is how its owner says that it takes mail after all.
+pub(super) fn comes_back(mail: &NewMail, account: &Account) -> bool {
+    let on_file = account.email.as_deref();
+    account.bounced.is_some()
+        && mail.kind != MailKind::ConfirmEmail
+        && on_file.is_some_and(|address| address.eq_ignore_ascii_case(&mail.to))
 }
 
 /// Notes what the mail server said of a mail.
@@ -182,6 +191,11 @@ pub(super) async fn note(
     let too_old = stored.mail.asked_at + KEEP_TRYING < now;
     match answer {
         Ok(()) => services.outbox.sent(id, now).await,
+        Err(SendError::NoSuchAddress(why)) => {
+            tracing::warn!(mail = %id, kind = stored.mail.kind.name(), why, "a mail was refused");
+            bounces::found_out(services, &stored.mail.to, &why).await?;
+            services.outbox.give_up(id, &why, now).await
+        }
         Err(SendError::Never(why)) => {
             tracing::warn!(mail = %id, kind = stored.mail.kind.name(), why, "a mail was refused");
             services.outbox.give_up(id, &why, now).await
@@ -225,7 +239,7 @@ impl Services {
 
     /// The mail that reports a new password to the address on file, if there is one.
     pub(super) fn report(&self, account: &Account, language: Option<&Language>) -> Option<NewMail> {
-        let to = account.email.as_deref().filter(|_| self.mail.is_some())?;
+        let to = account.reachable_at().filter(|_| self.mail.is_some())?;
         let kind = match account.password {
             None => MailKind::PasswordSet,
             Some(_) => MailKind::PasswordChanged,

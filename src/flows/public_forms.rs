@@ -171,6 +171,7 @@ async fn people(
     let extension = extension.trim();
     found.retain(|account| {
         !account.disabled
+            && account.reachable_at().is_some()
             && stranger.tenant.as_deref().is_none_or(|tenant| tenant == account.login.tenant())
             && (extension.is_empty() || account.login.extension() == extension)
     });

@@ -110,7 +110,7 @@ pub async fn confirm_email(
     let address = issued.sent_to;
     // To the address before, with the change or not at all: of any number of parallel uses one
     // finds that address still on file.
-    let before = account.email.as_deref().filter(|_| services.mail.is_some());
+    let before = account.reachable_at().filter(|_| services.mail.is_some());
     let change = AccountChange::ConfirmedEmail {
         before: account.email.clone(),
         address: address.clone(),

@@ -337,8 +337,11 @@ pub(super) fn wanted<'a>(
         return Err(SetOutcome::PinsDiffer);
     }
     let email = match choice.email.as_deref().map(str::trim) {
-        // Asked for only where there is none: an address is changed with the password as proof.
-        Some(typed) if !typed.is_empty() && account.email.is_none() && services.mail.is_some() => {
+        // Asked for only where there is none that takes mail: an address is changed with the password
+        // as proof.
+        Some(typed)
+            if !typed.is_empty() && account.reachable_at().is_none() && services.mail.is_some() =>
+        {
             Some(email(typed).map_err(|_| SetOutcome::BadEmail)?)
         }
         _ => None,

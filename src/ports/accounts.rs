@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{NewCampaign, Unavailable};
-use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
+use crate::domain::account::{
+    Account, AccountId, AccountState, Bounce, NewAccount, Role, SealedPin,
+};
 use crate::domain::initial_password::StoredInitial;
 use crate::domain::login_name::LoginName;
 use crate::domain::mail::{MailId, NewMail};
@@ -126,6 +128,14 @@ pub trait AccountStore: Send + Sync {
         change: AccountChange,
         expected_epoch: Option<u64>,
     ) -> Result<Option<Account>, Unavailable>;
+
+    /// Notes that an address takes no mail, or lifts that, on all accounts that have it on file,
+    /// whatever its case; those that changed.
+    async fn mark_address(
+        &self,
+        address: &str,
+        bounce: Option<Bounce>,
+    ) -> Result<Vec<Account>, Unavailable>;
 
     /// Lists and searches.
     async fn list(&self, query: &AccountQuery) -> Result<AccountPage, Unavailable>;

@@ -87,6 +87,9 @@ pub enum SendError {
     /// The server does not take this mail now (4xx).
     #[error("not now: {0}")]
     Later(String),
+    /// The server knows for good that nobody has this address (RFC 3463: 5.1.1 and its like).
+    #[error("no such address: {0}")]
+    NoSuchAddress(String),
     /// The server will never take this mail (5xx), or it cannot be sent at all.
     #[error("refused: {0}")]
     Never(String),

@@ -45,6 +45,7 @@ fn account(login: &str, name: &str) -> Account {
         initial_password: None,
         pin: None,
         pin_refused: false,
+        bounced: None,
         epoch: 0,
         last_login_at: None,
         created_at: NOW.parse().unwrap(),

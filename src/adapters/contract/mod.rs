@@ -3,6 +3,7 @@
 
 mod accounts;
 mod attempts;
+mod bounces;
 mod campaigns;
 mod codes;
 mod credentials;

@@ -5,7 +5,7 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::{from_micros, to_micros, unavailable, unreadable};
-use crate::domain::account::{Account, AccountId, Role, SealedPin, StoredPassword};
+use crate::domain::account::{Account, AccountId, Bounce, Role, SealedPin, StoredPassword};
 use crate::domain::initial_password::StoredInitial;
 use crate::domain::login_name::{LoginName, fold};
 use crate::ports::Unavailable;
@@ -13,7 +13,7 @@ use crate::ports::Unavailable;
 /// The columns that [`account`] reads.
 macro_rules! account_columns {
     () => {
-        "id, tenant, extension, extension_order, email, name, role, disabled, password_phc, \
+        "id, tenant, extension, extension_order, email, bounced_at, bounce_reason, name, role, disabled, password_phc, \
          password_set_at, previous_phc, previous_set_at, initial_phc, initial_expires_at, pin, \
          pin_refused, epoch, last_login_at, created_at"
     };
@@ -38,6 +38,9 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, Unavailable> {
         id: account_id(row.try_get("id").map_err(unavailable)?)?,
         login: login(row)?,
         email: row.try_get("email").map_err(unavailable)?,
+        bounced: time("bounced_at")?
+            .map(|at| Ok(Bounce { at, reason: row.try_get("bounce_reason").map_err(unavailable)? }))
+            .transpose()?,
         name: row.try_get("name").map_err(unavailable)?,
         role: role(row.try_get("role").map_err(unavailable)?)?,
         disabled: row.try_get("disabled").map_err(unavailable)?,
@@ -75,12 +78,14 @@ pub(super) async fn update(
     let initial = account.initial_password.as_ref();
     sqlx::query(
         "UPDATE accounts
-            SET email = ?, name = ?, role = ?, search = ?, disabled = ?, password_phc = ?,
+            SET email = ?, bounced_at = ?, bounce_reason = ?, name = ?, role = ?, search = ?, disabled = ?, password_phc = ?,
                 password_set_at = ?, previous_phc = ?, previous_set_at = ?,
                 initial_phc = ?, initial_expires_at = ?, pin = ?, pin_refused = ?, epoch = ?, last_login_at = ?
           WHERE id = ?",
     )
     .bind(&account.email)
+    .bind(account.bounced.as_ref().map(|bounce| to_micros(bounce.at)))
+    .bind(account.bounced.as_ref().map(|bounce| bounce.reason.as_str()))
     .bind(&account.name)
     .bind(role_text(account.role))
     .bind(search_text(&account.login, &account.name, account.email.as_deref()))

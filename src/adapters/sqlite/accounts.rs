@@ -11,7 +11,7 @@ use super::account_rows::{
     account, account_columns, by_id, extension_order, put_pin, role_text, search_text, update,
 };
 use super::{Database, from_micros, outbox, to_micros, unavailable, unreadable};
-use crate::domain::account::{Account, AccountId, AccountState, NewAccount};
+use crate::domain::account::{Account, AccountId, AccountState, Bounce, NewAccount};
 use crate::domain::initial_password::StoredInitial;
 use crate::domain::login_name::{LoginName, fold};
 use crate::domain::mail::NewMail;
@@ -149,6 +149,14 @@ impl AccountStore for SqliteAccounts {
         transaction.commit().await.map_err(unavailable)?;
         drop(revoking);
         Ok(Some(after))
+    }
+
+    async fn mark_address(
+        &self,
+        address: &str,
+        bounce: Option<Bounce>,
+    ) -> Result<Vec<Account>, Unavailable> {
+        super::bounces::mark(&self.database, address, bounce).await
     }
 
     async fn list(&self, query: &AccountQuery) -> Result<AccountPage, Unavailable> {
@@ -294,11 +302,17 @@ fn apply(mut account: Account, change: AccountChange) -> Result<Account, Unavail
             account.disabled = disabled;
         }
         AccountChange::Details { email, name, role } => {
-            account.email = email.unwrap_or(account.email);
+            if let Some(email) = email {
+                account.put_on_file(email);
+            }
             account.name = name.unwrap_or(account.name);
             account.role = role.unwrap_or(account.role);
         }
-        AccountChange::ConfirmedEmail { address, .. } => account.email = Some(address),
+        AccountChange::ConfirmedEmail { address, .. } => {
+            account.email = Some(address);
+            // Its owner has just read a mail that went there.
+            account.bounced = None;
+        }
     }
     Ok(account)
 }

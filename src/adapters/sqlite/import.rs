@@ -171,7 +171,9 @@ async fn write(
     for batch in changed.chunks(BATCH) {
         sqlx::query(
             "UPDATE accounts
-                SET email = row.value ->> 4, name = row.value ->> 5, role = row.value ->> 6,
+                SET bounced_at = iif(email IS row.value ->> 4, bounced_at, NULL),
+                    bounce_reason = iif(email IS row.value ->> 4, bounce_reason, NULL),
+                    email = row.value ->> 4, name = row.value ->> 5, role = row.value ->> 6,
                     search = row.value ->> 7
                FROM json_each(?1) AS row
               WHERE accounts.id = unhex(row.value ->> 0)",

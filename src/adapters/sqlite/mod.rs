@@ -8,6 +8,7 @@
 mod account_rows;
 mod accounts;
 mod attempts;
+mod bounces;
 mod campaigns;
 mod codes;
 mod credentials;

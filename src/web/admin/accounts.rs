@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::problem::{Json, Problem, Query};
 use super::{AdminState, mails};
-use crate::domain::account::{AccountId, AccountState, NewAccount, Role};
+use crate::domain::account::{AccountId, AccountState, Bounce, NewAccount, Role};
 use crate::domain::login_name::LoginName;
 use crate::flows::accounts::{self as flow, AccountView};
+use crate::flows::bounces::{self, NotMarked};
 use crate::ports::{AccountQuery, Created};
 
 /// An account as the API shows it. There is no field for a hash or a PIN.
@@ -24,6 +25,7 @@ pub(super) struct AccountBody {
     tenant: String,
     extension: String,
     email: Option<String>,
+    bounced: Option<BounceBody>,
     name: String,
     role: Role,
     state: AccountState,
@@ -35,6 +37,13 @@ pub(super) struct AccountBody {
     created_at: Timestamp,
 }
 
+/// That the address on file takes no mail.
+#[derive(Debug, Serialize)]
+struct BounceBody {
+    at: Timestamp,
+    reason: String,
+}
+
 impl From<AccountView> for AccountBody {
     fn from(AccountView { account, locked_until, pin_write_back }: AccountView) -> Self {
         Self {
@@ -44,6 +53,7 @@ impl From<AccountView> for AccountBody {
             extension: account.login.extension().to_owned(),
             state: account.state(),
             email: account.email,
+            bounced: account.bounced.map(|Bounce { at, reason }| BounceBody { at, reason }),
             name: account.name,
             role: account.role,
             locked_until,
@@ -215,6 +225,46 @@ pub(super) async fn enable(
 ) -> Result<axum::Json<AccountBody>, Problem> {
     let id = find(&state, &key).await?.account.id;
     changed(&key, flow::set_disabled(&state.services, id, false).await?)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BouncedBody {
+    /// The address that is meant; refused if another one is on file by now.
+    address: Option<String>,
+    reason: Option<String>,
+}
+
+pub(super) async fn bounce(
+    State(state): State<AdminState>,
+    Path(key): Path<String>,
+    Json(body): Json<BouncedBody>,
+) -> Result<axum::Json<AccountBody>, Problem> {
+    let account = find(&state, &key).await?.account;
+    let reason = body.reason.filter(|reason| !reason.trim().is_empty());
+    let reason = reason.as_deref().unwrap_or("marked by an administrator");
+    let marked = bounces::mark(&state.services, &account, body.address.as_deref(), reason).await?;
+    let (status, why, detail) = match marked {
+        Ok(()) => return changed(&key, flow::by_id(&state.services, account.id).await?),
+        Err(NotMarked::NoAddress) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "no_address",
+            "the account has no e-mail address on file",
+        ),
+        Err(NotMarked::OtherAddress) => {
+            (StatusCode::CONFLICT, "other_address", "another e-mail address is on file by now")
+        }
+    };
+    Err(Problem::new(status, detail).with_members(json!({ "reason": why })))
+}
+
+pub(super) async fn unbounce(
+    State(state): State<AdminState>,
+    Path(key): Path<String>,
+) -> Result<axum::Json<AccountBody>, Problem> {
+    let account = find(&state, &key).await?.account;
+    bounces::lift(&state.services, &account).await?;
+    changed(&key, flow::by_id(&state.services, account.id).await?)
 }
 
 pub(super) async fn sign_out(

@@ -110,6 +110,11 @@ fn not_sent(why: NotSent) -> Problem {
             "no_address",
             "the account has no e-mail address on file: set one first",
         ),
+        NotSent::Bounced => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bounced",
+            "the address on file takes no mail: set another one, or lift the mark if it does again",
+        ),
         NotSent::AddressFull { until } => {
             let detail = format!(
                 "so many mails were asked for to this address (limits.mails_per_address) that the \
@@ -190,6 +195,7 @@ pub(super) async fn retry(
     match flow::retry(&state.services, id).await?.ok_or_else(unknown)? {
         Ok(view) => Ok(axum::Json(MailBody::from(view)).into_response()),
         Err(NotRetried::Off) => Err(mail_off()),
+        Err(NotRetried::Bounced) => Err(not_sent(NotSent::Bounced)),
         Err(NotRetried::Is(now)) => {
             let detail = match now {
                 MailState::Sent => "the mail server has this mail already",

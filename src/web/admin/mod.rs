@@ -96,6 +96,8 @@ fn api(state: &AdminState, access: Access) -> Router<AdminState> {
         .route("/accounts/{account}/unlock", post(accounts::unlock))
         .route("/accounts/{account}/disable", post(accounts::disable))
         .route("/accounts/{account}/enable", post(accounts::enable))
+        .route("/accounts/{account}/bounce", post(accounts::bounce))
+        .route("/accounts/{account}/unbounce", post(accounts::unbounce))
         .route("/accounts/{account}/sign-out", post(accounts::sign_out))
         .route("/accounts/{account}/reset", post(mails::reset))
         .route("/accounts/{account}/welcome", post(mails::welcome))

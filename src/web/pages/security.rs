@@ -145,6 +145,7 @@ impl Shown {
             days_left => days_left(pages, account),
             rules => password::rules(pages, account),
             email => account.email.as_deref(),
+            email_bounced => account.bounced.is_some(),
             mails => pages.services.mail.is_some(),
             changes_email => self.changes_email,
             sessions => rows,

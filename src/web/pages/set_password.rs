@@ -118,7 +118,7 @@ impl Asked {
         let services = &pages.services;
         // A PIN that is confirmed is the present one: it is not asked for twice.
         let proof = pin != PinField::Confirm && needs_proof(services, session);
-        let email = account.email.is_none() && services.mail.is_some();
+        let email = account.reachable_at().is_none() && services.mail.is_some();
         Ok(Self { account, occasion, pin, proof, email })
     }
 

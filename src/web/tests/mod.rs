@@ -4,6 +4,7 @@
 
 mod ask;
 mod asked_for;
+mod bounced;
 mod browser;
 mod confirm;
 mod desk;

@@ -34,7 +34,7 @@ async fn an_account_from_its_making_to_its_end() {
     assert_eq!(
         account,
         json!({"id": id, "login": "1001@acme.11111.service", "tenant": "acme.11111.service",
-               "extension": "1001", "email": "jane@acme.example", "name": "Jane Doe",
+               "extension": "1001", "email": "jane@acme.example", "bounced": null, "name": "Jane Doe",
                "role": "manager", "state": "pin_only", "locked_until": null,
                "password_set_at": null, "initial_password_expires_at": null,
                "pin_write_back": null, "last_login_at": null,

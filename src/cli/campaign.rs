@@ -24,7 +24,7 @@ const COLUMNS: [Column; 10] = [
     }),
     ("SENT", |campaign| text(campaign, "sent")),
     ("FAILED", |campaign| text(campaign, "failed")),
-    ("NOT NEEDED", |campaign| text(campaign, "dropped")),
+    ("DROPPED", |campaign| text(campaign, "dropped")),
     ("BEGUN", |campaign| time(campaign, "begun_at")),
 ];
 

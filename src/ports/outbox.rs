@@ -87,7 +87,8 @@ pub trait Outbox: Send + Sync {
     async fn by_id(&self, id: MailId) -> Result<Option<StoredMail>, Unavailable>;
 
     /// An administrator wants a dead (or waiting) mail tried again now: its attempts and its age
-    /// count from `now`. `false` if it is neither.
+    /// count from `now`, and somebody waits for it, also if nobody did before. `false` if it is
+    /// neither.
     async fn requeue(&self, id: MailId, now: Timestamp) -> Result<bool, Unavailable>;
 
     /// How many mails are in each state; every state is told, also the empty ones.

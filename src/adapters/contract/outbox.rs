@@ -383,7 +383,7 @@ async fn a_dead_mail_is_tried_again(world: World) {
     let account = world.account("1001@abc.example").await;
     let (dead, waiting, sent) = (
         queue(&world, &account, MailKind::Reset).await,
-        queue(&world, &account, MailKind::Welcome).await,
+        queue_bulk(&world, &account).await.id,
         queue(&world, &account, MailKind::PasswordSet).await,
     );
     claim(&world, 10).await;
@@ -402,6 +402,7 @@ async fn a_dead_mail_is_tried_again(world: World) {
         let mail = stored(&world, id).await;
         assert_eq!((mail.state, mail.attempts, mail.ended_at), (MailState::Queued, 0, None));
         assert_eq!((mail.mail.asked_at, mail.next_attempt_at), (world.now(), world.now()));
+        assert_eq!(mail.mail.urgency, Urgency::Prompt, "the administrator waits for it");
     }
     assert_eq!(claim(&world, 10).await.len(), 2);
 }

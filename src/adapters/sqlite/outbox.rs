@@ -182,7 +182,7 @@ impl Outbox for SqliteOutbox {
         let mut transaction = self.database.write_durably().await?;
         let queued = sqlx::query(
             "UPDATE outbox SET state = 'queued', attempts = 0, next_attempt_at = ?2, asked_at = ?2,
-                               ended_at = NULL
+                               ended_at = NULL, urgency = 0
               WHERE id = ?1 AND state IN ('queued', 'dead')",
         )
         .bind(id.0.as_bytes().as_slice())

@@ -338,7 +338,7 @@ async fn campaigns_from_the_command_line() {
     assert_eq!(world.arrived().await, 5);
 
     // The mail server refuses one of two for good: the exit code and the words say so.
-    world.smtp.fail_with(json!({ "rcpt": "550 5.1.1 no such mailbox" })).await;
+    world.smtp.fail_with(json!({ "rcpt": "550 5.7.1 not wanted here" })).await;
     let picked = ["campaign", "start", "reminder", &login(0), &login(1), "--wait"];
     let (code, table, said) = world.passgate(&picked).await;
     assert_eq!(code, Some(1), "{table}");

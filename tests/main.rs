@@ -38,6 +38,7 @@ mod lockout;
 mod login;
 mod login_links;
 mod mail;
+mod mail_headers;
 mod mail_server;
 mod notice;
 mod outbox;

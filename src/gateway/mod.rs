@@ -35,4 +35,4 @@ mod visitor;
 mod websocket;
 
 #[cfg(test)]
-mod replay;
+pub(crate) mod replay;

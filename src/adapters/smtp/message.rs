@@ -36,8 +36,8 @@ pub(super) fn write(mail: &Mail, own_host: &str) -> Result<Message, String> {
     let parts = MultiPart::builder()
         .kind(lettre::message::MultiPartKind::Alternative)
         .boundary(format!("=_{}", mail.id))
-        .singlepart(SinglePart::plain(mail.text.clone()))
-        .singlepart(SinglePart::html(mail.html.clone()));
+        .singlepart(SinglePart::plain(lines(&mail.text)))
+        .singlepart(SinglePart::html(lines(&mail.html)));
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     let message = lettre::Message::builder()
         .from(from.clone())
@@ -76,15 +76,33 @@ fn address(text: &str) -> Option<Address> {
     Address::new(local, domain).ok()
 }
 
+/// Lines as a message has them: a lone CR would be one that some servers take for an end of line and
+/// others do not (SMTP smuggling), and other control characters have no place in it.
+fn lines(text: &str) -> String {
+    let ends = text.replace("\r\n", "\n").replace('\r', "\n");
+    ends.chars().map(|c| if c.is_control() && !"\n\t".contains(c) { ' ' } else { c }).collect()
+}
+
+/// No subject or name in a header is longer, in characters: a long word cannot be folded.
+const LONGEST_VALUE: usize = 200;
+
 fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
 }
 
 /// Not before 1970, which the library cannot write: a moved clock must not end the process.
 fn system_time(at: Timestamp) -> SystemTime {
     SystemTime::from(at.max(Timestamp::UNIX_EPOCH))
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod message_tests;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ set -euo pipefail
 
 case "${1:-}" in
     build) wanted=(cmake:cmake cc:gcc) ;;
-    test) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver aiosmtpd:python3-aiosmtpd) ;;
+    test) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver aiosmtpd:python3-aiosmtpd Xvfb:xvfb xdotool:xdotool) ;;
     screenshots) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver pngquant:pngquant) ;;
     load) wanted=(cmake:cmake cc:gcc nginx:nginx-light) ;;
     *) echo "usage: $0 build|test|screenshots|load" >&2; exit 2 ;;

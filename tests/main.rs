@@ -21,6 +21,7 @@ mod browser_demo;
 mod browser_flows;
 mod browser_forms;
 mod browser_links;
+mod browser_passwords;
 mod browser_rollout;
 mod browser_session;
 mod by_link;

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 
+use super::Desktop;
+
 /// Longer than anything takes on a busy machine; a test that hangs fails with its own name.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,8 +31,17 @@ pub struct Browser {
     client: Client,
     base: String,
     _driver: Driver,
-    _profile: TempDir,
+    profile: TempDir,
     _slot: SemaphorePermit<'static>,
+}
+
+/// What a browser is like.
+#[derive(Clone, Copy, Default)]
+struct Kind<'a> {
+    without_scripts: bool,
+    language: Option<&'a str>,
+    /// Not headless, with a password manager.
+    on_screen: Option<&'a Desktop>,
 }
 
 /// The size of a window.
@@ -55,31 +66,43 @@ pub const THEMES: [Scheme; 2] = [Scheme::Light, Scheme::Dark];
 impl Browser {
     /// One with an empty profile, whose relative addresses belong to `base`.
     pub async fn start(base: &str) -> Self {
-        Self::with(base, true, None).await
+        Self::with(base, Kind::default()).await
     }
 
     /// One that runs no scripts of pages.
     pub async fn without_scripts(base: &str) -> Self {
-        Self::with(base, false, None).await
+        Self::with(base, Kind { without_scripts: true, ..Kind::default() }).await
     }
 
     /// One whose user has chosen this language in its settings, and may have switched scripts off.
     pub async fn of_reader(base: &str, scripts: bool, language: &str) -> Self {
-        Self::with(base, scripts, Some(language)).await
+        let kind = Kind { language: Some(language), without_scripts: !scripts, on_screen: None };
+        Self::with(base, kind).await
     }
 
-    async fn with(base: &str, scripts: bool, language: Option<&str>) -> Self {
+    /// One on a screen, that asks whether to save passwords and fills them in.
+    pub async fn on_screen(base: &str, desktop: &Desktop) -> Self {
+        Self::with(base, Kind { on_screen: Some(desktop), ..Kind::default() }).await
+    }
+
+    async fn with(base: &str, kind: Kind<'_>) -> Self {
         let slot = BROWSERS.acquire().await.unwrap();
         let profile = TempDir::new().unwrap();
-        let driver = Driver::start().await;
+        let driver = Driver::start(kind).await;
         let mut builder =
             ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-        builder.capabilities(capabilities(&profile, scripts, language));
+        builder.capabilities(capabilities(&profile, kind));
         let client = builder.connect(&driver.url()).await.expect("a browser session");
-        let browser =
-            Self { client, base: base.to_owned(), _driver: driver, _profile: profile, _slot: slot };
-        browser.look(Screen::Desktop, Scheme::Light).await;
+        let browser = Self { client, base: base.to_owned(), _driver: driver, profile, _slot: slot };
+        if kind.on_screen.is_none() {
+            browser.look(Screen::Desktop, Scheme::Light).await;
+        }
         browser
+    }
+
+    /// Where it keeps what it saves.
+    pub fn profile(&self) -> &Path {
+        self.profile.path()
     }
 
     /// Opens a path of the base address, or a complete address.
@@ -204,6 +227,18 @@ impl Browser {
         let tabs = self.client.windows().await.unwrap();
         let other = tabs.into_iter().find(|tab| *tab != here).expect("another tab");
         self.client.switch_to_window(other).await.unwrap();
+    }
+
+    /// Opens a tab and goes on there; the one before stays behind.
+    pub async fn open_tab(&self) {
+        let tab = self.client.new_window(true).await.unwrap();
+        self.client.switch_to_window(tab.handle).await.unwrap();
+    }
+
+    /// Goes on in the first tab.
+    pub async fn return_to_first_tab(&self) {
+        let first = self.client.windows().await.unwrap().swap_remove(0);
+        self.client.switch_to_window(first).await.unwrap();
     }
 
     /// Goes on inside of a frame of the page.
@@ -372,25 +407,33 @@ impl Browser {
     }
 }
 
-fn capabilities(profile: &TempDir, scripts: bool, language: Option<&str>) -> Capabilities {
+fn capabilities(profile: &TempDir, kind: Kind<'_>) -> Capabilities {
+    let keeps_passwords = kind.on_screen.is_some();
     let mut preferences = json!({
-        "credentials_enable_service": false,
+        "credentials_enable_service": keeps_passwords,
         "profile.password_manager_leak_detection": false,
     });
-    if !scripts {
+    if kind.without_scripts {
         preferences["profile.managed_default_content_settings.javascript"] = json!(2);
     }
-    if let Some(language) = language {
+    if let Some(language) = kind.language {
         preferences["intl.accept_languages"] = json!(language);
     }
-    let capabilities = json!({
-        "acceptInsecureCerts": true,
+    let switches = match kind.on_screen {
+        None => vec!["--headless=new".to_owned()],
+        // On pages whose certificate is wrong it saves nothing.
+        Some(desktop) => vec![
+            "--password-store=basic".to_owned(),
+            format!("--ignore-certificate-errors-spki-list={}", desktop.trusted_key),
+        ],
+    };
+    let mut capabilities = json!({
+        "acceptInsecureCerts": !keeps_passwords,
         "goog:loggingPrefs": { "browser": "ALL" },
         "goog:chromeOptions": {
             "binary": chromium(),
             "prefs": preferences,
             "args": [
-                "--headless=new",
                 "--no-sandbox",
                 "--disable-gpu",
                 "--disable-quic",
@@ -406,6 +449,12 @@ fn capabilities(profile: &TempDir, scripts: bool, language: Option<&str>) -> Cap
             ],
         },
     });
+    let options = &mut capabilities["goog:chromeOptions"];
+    options["args"].as_array_mut().unwrap().extend(switches.into_iter().map(Value::from));
+    if keeps_passwords {
+        // What is automated asks nobody.
+        options["excludeSwitches"] = json!(["enable-automation"]);
+    }
     capabilities.as_object().cloned().unwrap_or_default()
 }
 
@@ -414,7 +463,7 @@ fn chromium() -> PathBuf {
     in_path(&["chromium", "chromium-browser", "google-chrome"])
 }
 
-fn in_path(names: &[&str]) -> PathBuf {
+pub(super) fn in_path(names: &[&str]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let places = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
@@ -433,17 +482,21 @@ struct Driver {
 impl Driver {
     /// It chooses a free IPv4 port and wants the same of IPv6, which somebody else may have: then it
     /// ends, and is started anew.
-    async fn start() -> Self {
+    async fn start(kind: Kind<'_>) -> Self {
         for _ in 0..5 {
-            if let Some(driver) = Self::try_start().await {
+            if let Some(driver) = Self::try_start(kind).await {
                 return driver;
             }
         }
         panic!("ChromeDriver did not start");
     }
 
-    async fn try_start() -> Option<Self> {
-        let mut process = Command::new(in_path(&["chromedriver"]))
+    async fn try_start(kind: Kind<'_>) -> Option<Self> {
+        let mut command = Command::new(in_path(&["chromedriver"]));
+        if let Some(desktop) = kind.on_screen {
+            command.env("DISPLAY", &desktop.display);
+        }
+        let mut process = command
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

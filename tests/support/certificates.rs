@@ -1,11 +1,16 @@
 //! A certificate authority and a certificate of its own for each test.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData as _};
+use sha2::{Digest as _, Sha256};
 
 pub struct Certificates {
     pub authority_pem: String,
     pub certificate_pem: String,
     pub key_pem: String,
+    /// SHA-256 of the certificate's public key, in base64.
+    pub key_hash: String,
 }
 
 /// A fresh authority with one certificate for `localhost`, `127.0.0.1` and a brand's host.
@@ -24,5 +29,10 @@ pub fn fresh_for(names: &[&str]) -> Certificates {
     let key = KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    Certificates { authority_pem, certificate_pem: certificate.pem(), key_pem: key.serialize_pem() }
+    Certificates {
+        authority_pem,
+        certificate_pem: certificate.pem(),
+        key_hash: BASE64_STANDARD.encode(Sha256::digest(key.subject_public_key_info())),
+        key_pem: key.serialize_pem(),
+    }
 }

@@ -164,6 +164,11 @@ impl Gateway {
         &self.certificates.authority_pem
     }
 
+    /// What tells the gateway's own key from others: SHA-256 of the public one, in base64.
+    pub fn key_hash(&self) -> &str {
+        &self.certificates.key_hash
+    }
+
     /// The data directory and the configuration's.
     pub fn directory(&self) -> &Path {
         self.directory.path()

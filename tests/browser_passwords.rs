@@ -25,8 +25,7 @@ async fn chromium_saves_the_portal_password_and_no_pin() {
     gateway.ask(&login, "welcome").await;
     let link = smtp.mail_to(ADDRESS).await.path().to_owned();
     let desktop = Desktop::start(&gateway).await;
-    let base = format!("https://localhost:{}", gateway.https.port());
-    let browser = Browser::on_screen(&base, &desktop).await;
+    let browser = Browser::on_screen(&base(&gateway), &desktop).await;
     // It tells there what it decides, while that page is open.
     browser.open("chrome://password-manager-internals").await;
     browser.open_tab().await;
@@ -84,15 +83,83 @@ async fn chromium_saves_the_portal_password_and_no_pin() {
     assert_eq!(browser.saved().await, changed);
 
     // It asked after the two changes, and never else: not after what was refused, not for a PIN.
-    browser.return_to_first_tab().await;
-    let log = browser.text("body").await;
-    let decisions: Vec<_> =
-        log.lines().filter_map(|line| Some(line.split_once("Decision: ")?.1)).collect();
+    let decisions = decisions(&browser).await;
     let those = |words: &str| decisions.iter().filter(|said| said.starts_with(words)).count();
     assert!(decisions[0].starts_with("DROP"), "{decisions:?}");
     assert_eq!(those("ASK"), 2, "{decisions:?}");
     assert_eq!(those("SAVE"), 1, "{decisions:?}");
     assert_eq!(those("UPDATE the saved credential with a new password"), 1, "{decisions:?}");
+}
+
+/// R-D7, in the warn phase: a PIN that opens the portal may be saved, as ever. When its owner sets a
+/// portal password, Chromium takes that instead, and the PIN is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_pin_gives_way_to_the_portal_password() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::start(&pbx).await;
+    let desktop = Desktop::start(&gateway).await;
+    let browser = Browser::on_screen(&base(&gateway), &desktop).await;
+    browser.open("/portal/login").await;
+    browser.log_in(&alice().login, &alice().pin).await;
+    browser.arrives("/portal/home").await;
+    browser.save_password(&desktop, &[]).await;
+    let with_pin = browser.saved().await;
+
+    browser.open("/account/security").await;
+    assert_eq!(browser.value("#current_password").await, "", "a PIN's field is left alone");
+    browser.fill("#current_password", &alice().pin).await;
+    browser.fill("#password", FIRST).await;
+    browser.fill("#confirm", FIRST).await;
+    browser.follow("form[data-check] button.main").await;
+    browser.shows(".toast[role=status]").await;
+    browser.save_password(&desktop, &with_pin).await;
+    let saved = browser.saved().await;
+    assert_eq!((saved.len(), &saved[0].login), (1, &alice().login));
+    assert_ne!(saved[0].secret, with_pin[0].secret);
+
+    browser.open("/portal/home").await;
+    browser.follow("#logout-link").await;
+    browser.open("/portal/login").await;
+    browser.filled_in(&["#LoginUsername", "#LoginPassword"]).await;
+    browser.follow("#LoginIndexForm input[type=submit]").await;
+    browser.arrives("/portal/home").await;
+}
+
+/// R-D7, R-A3: at force, where the PIN leads to one page only, Chromium does not ask to save it; it
+/// asks for the portal password that is chosen there.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_force_only_the_portal_password_is_asked_for() {
+    let pbx = Pbx::start().await;
+    let gateway = Gateway::with(&pbx, Settings::in_phase("force")).await;
+    let desktop = Desktop::start(&gateway).await;
+    let browser = Browser::on_screen(&base(&gateway), &desktop).await;
+    browser.open("chrome://password-manager-internals").await;
+    browser.open_tab().await;
+    browser.open("/portal/login").await;
+    browser.log_in(&alice().login, &alice().pin).await;
+    browser.arrives("/account/set-password").await;
+    browser.fill("#pin", &alice().pin).await;
+    browser.fill("#password", FIRST).await;
+    browser.fill("#confirm", FIRST).await;
+    browser.follow("form[data-check] button.main").await;
+    browser.arrives("/portal/home").await;
+    browser.save_password(&desktop, &[]).await;
+    assert_eq!(browser.saved().await[0].login, alice().login);
+    let decisions = decisions(&browser).await;
+    let first: Vec<_> = decisions.iter().filter_map(|said| said.split(' ').next()).collect();
+    assert_eq!(first, ["DROP", "ASK", "SAVE"], "{decisions:?}");
+}
+
+fn base(gateway: &Gateway) -> String {
+    format!("https://localhost:{}", gateway.https.port())
+}
+
+/// What the password manager decided, as its page in the first tab tells.
+async fn decisions(browser: &Browser) -> Vec<String> {
+    browser.return_to_first_tab().await;
+    let log = browser.text("body").await;
+    let decision = |line: &str| Some(line.split_once("Decision: ")?.1.to_owned());
+    log.lines().filter_map(decision).collect()
 }
 
 /// What a password manager sees of a form: its fields in their order, hidden ones of ours aside.

@@ -41,7 +41,11 @@ pub(super) async fn show(State(pages): State<Arc<Pages>>, visit: Visit) -> Respo
         };
         visit.shown(&pages, left, title)
     });
-    let reply = shown.page(&pages, &visit, StatusCode::OK, Part::Password, message);
+    let part = match left.as_ref().map(|left| &left.message) {
+        Some(Message::PasswordSet | Message::PasswordChanged) => Part::JustSet,
+        _ => Part::Password,
+    };
+    let reply = shown.page(&pages, &visit, StatusCode::OK, part, message);
     match left {
         Some(_) => reply.cookie(flash::remove()).done(),
         None => reply.done(),
@@ -71,7 +75,7 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
     match part {
         Part::Sessions => sessions::submit(&pages, &visit, &session, &shown.sessions, &form).await,
         Part::Email { .. } => email::submit(&pages, &visit, &session, &shown, &form).await,
-        Part::Password => {
+        Part::Password | Part::JustSet => {
             let then = pages.look.page("security");
             let account = &shown.account;
             password::change(&pages, &visit, account, &session, &form, &then, draw).await
@@ -83,6 +87,8 @@ pub(super) async fn submit(State(pages): State<Arc<Pages>>, visit: Visit, form: 
 #[derive(Debug, Clone, Copy)]
 enum Part<'a> {
     Password,
+    /// The password was saved a moment ago.
+    JustSet,
     /// With the address that was typed.
     Email {
         typed: &'a str,
@@ -131,12 +137,13 @@ impl Shown {
             .map(|password| texts.moment("language.date", &password.set_at.to_zoned(zone)));
         let (rows, more) = sessions::drawn(pages, &self.sessions);
         let (at, typed) = match part {
-            Part::Password => ("password", ""),
+            Part::Password | Part::JustSet => ("password", ""),
             Part::Email { typed } => ("email", typed),
             Part::Sessions => ("sessions", ""),
         };
         let context = context! {
             message,
+            just_set => matches!(part, Part::JustSet),
             at,
             typed,
             set_on,

@@ -287,13 +287,6 @@ impl Browser {
         self.client.execute(script, arguments).await.unwrap()
     }
 
-    /// The language that its user prefers.
-    pub async fn prefers_language(&self, language: &str) {
-        let agent = self.script("return navigator.userAgent").await;
-        let languages = json!({ "userAgent": agent, "acceptLanguage": language });
-        self.devtools("Emulation.setUserAgentOverride", languages).await;
-    }
-
     /// Waits until something holds.
     pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let began = Instant::now();

@@ -40,8 +40,8 @@ impl Tour {
         };
         let gateway = Gateway::with(&pbx, settings).await;
         gateway.put_on_file(&alice().login, ADDRESS).await;
-        let browser = Browser::start(&format!("https://localhost:{}", gateway.https.port())).await;
-        browser.prefers_language(language).await;
+        let base = format!("https://localhost:{}", gateway.https.port());
+        let browser = Browser::of_reader(&base, true, language).await;
         browser.open("/account/login").await;
         let title = if language == "es" { "Iniciar sesión" } else { "Sign in" };
         assert_eq!(browser.text("h1").await, title, "the tour's language");

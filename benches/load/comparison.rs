@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use super::arguments::Plan;
 use super::client::{Load, Work, browser_request, fetch};
-use super::gateway::{Gateway, Home, QUIET, WARN};
+use super::gateway::{AS_IT_COMES, Gateway, Home, QUIET, WARN};
 use super::peers::{accepts, auth_service, bare_pingora, free_address, nginx};
 use super::process::Process;
 use super::statistics::Series;
@@ -40,6 +40,7 @@ pub enum Who {
     NginxWithAuth,
     Pingora,
     Passgate,
+    PassgateWithLink,
     PassgateWithNotice,
 }
 
@@ -50,6 +51,7 @@ impl Who {
             Self::NginxWithAuth => "nginx, auth_request and its service",
             Self::Pingora => "bare Pingora",
             Self::Passgate => "**Passgate**, live session",
+            Self::PassgateWithLink => "**Passgate**, live session, link and warning put in",
             Self::PassgateWithNotice => "**Passgate**, live session, notice put in",
         }
     }
@@ -91,9 +93,13 @@ impl Contestant {
     async fn start(who: Who, setup: &Setup) -> Self {
         let log = setup.directory.path().join("peers.log");
         match who {
-            Who::Passgate | Who::PassgateWithNotice => {
-                let rollout = if who == Who::Passgate { QUIET } else { WARN };
-                let gateway = Gateway::start(setup, Home::new(setup, rollout), Some(1)).await;
+            Who::Passgate | Who::PassgateWithLink | Who::PassgateWithNotice => {
+                let more = match who {
+                    Who::PassgateWithLink => AS_IT_COMES,
+                    Who::PassgateWithNotice => WARN,
+                    _ => QUIET,
+                };
+                let gateway = Gateway::start(setup, Home::new(setup, more), Some(1)).await;
                 let cookie = gateway.session(setup).await;
                 let address = gateway.https;
                 let (process, home) = gateway.into_parts();
@@ -127,9 +133,8 @@ impl Contestant {
         let request =
             browser_request(workload.http, self.address.port(), workload.path, &self.cookie);
         let expected = match (workload.path, self.who) {
-            (PAGE, Who::PassgateWithNotice) => {
-                page_with_notice(&setup.upstream.page(), self, setup).await
-            }
+            (PAGE, Who::PassgateWithNotice) => page_with_notice(self, setup).await,
+            (PAGE, Who::PassgateWithLink) => page_with_link(self, setup).await,
             (PAGE, _) => setup.upstream.page(),
             _ => setup.upstream.small(),
         };
@@ -138,9 +143,8 @@ impl Contestant {
 }
 
 /// The page as it comes with the notice: nothing else of it may have changed.
-async fn page_with_notice(page: &Bytes, contestant: &Contestant, setup: &Setup) -> Bytes {
-    let request = browser_request(Http::One, contestant.address.port(), PAGE, &contestant.cookie);
-    let body = fetch(contestant.address, &setup.certificate.client(Http::One), request).await;
+async fn page_with_notice(contestant: &Contestant, setup: &Setup) -> Bytes {
+    let (page, body) = (setup.upstream.page(), page_of(contestant, setup).await);
     let tag = b"<body class=\"calls\">";
     let at = page.windows(tag.len()).position(|window| window == tag).unwrap() + tag.len();
     let (before, behind) = page.split_at(at);
@@ -148,6 +152,22 @@ async fn page_with_notice(page: &Bytes, contestant: &Contestant, setup: &Setup) 
     let notice = notice.expect("the page is the PBX's, but for the notice");
     assert!(notice.starts_with(b"<div id=\"passgate-notice\""), "no notice in the page");
     body
+}
+
+/// The page as it comes with the script at the end of its head, and the link in its menu.
+async fn page_with_link(contestant: &Contestant, setup: &Setup) -> Bytes {
+    let (page, body) = (setup.upstream.page(), page_of(contestant, setup).await);
+    let tag = b"</head>";
+    let head = page.windows(tag.len()).position(|window| window == tag).unwrap();
+    let rest = body.strip_prefix(&page[..head]).expect("the head is the PBX's");
+    assert!(rest.starts_with(b"<script src=\"/account/static/"), "no script in the page");
+    assert!(body.ends_with(&page[page.len() / 2..]), "the rest is the PBX's");
+    body
+}
+
+async fn page_of(contestant: &Contestant, setup: &Setup) -> Bytes {
+    let request = browser_request(Http::One, contestant.address.port(), PAGE, &contestant.cookie);
+    fetch(contestant.address, &setup.certificate.client(Http::One), request).await
 }
 
 /// What one proxy needed for one workload, round by round.
@@ -163,7 +183,8 @@ pub struct Figures {
 
 /// Measures and prints.
 pub async fn run(plan: &Plan, setup: &Setup) {
-    let mut wanted = vec![Who::Pingora, Who::Passgate, Who::PassgateWithNotice];
+    let mut wanted =
+        vec![Who::Pingora, Who::Passgate, Who::PassgateWithLink, Who::PassgateWithNotice];
     if setup.nginx.is_some() {
         wanted.splice(0..0, [Who::Nginx, Who::NginxWithAuth]);
     }
@@ -175,7 +196,9 @@ pub async fn run(plan: &Plan, setup: &Setup) {
     for round in 1..=plan.rounds {
         for workload in WORKLOADS {
             for contestant in &contestants {
-                if contestant.who == Who::PassgateWithNotice && workload.path != PAGE {
+                let puts_in =
+                    matches!(contestant.who, Who::PassgateWithLink | Who::PassgateWithNotice);
+                if puts_in && workload.path != PAGE {
                     continue;
                 }
                 eprintln!("round {round}: {}, {}", workload.name, contestant.who.name());

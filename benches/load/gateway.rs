@@ -19,10 +19,13 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_passgate");
 /// The portal password of those who have one.
 const PASSWORD: &str = "Correct-Horse-7-Battery";
 
-/// The rollout in which sessions with a PIN get the notice.
-pub const WARN: &str = "[rollout]\nwarn = 2020-01-01\nforce = 2190-01-01\nreject = 2190-02-01\n";
-/// A rollout that has not begun.
-pub const QUIET: &str = "";
+/// The rollout in which sessions with a PIN get the notice, and nothing else is put into pages.
+pub const WARN: &str = "[rollout]\nwarn = 2020-01-01\nforce = 2190-01-01\nreject = 2190-02-01\n\
+                        [pages]\nsecurity_link = false\n[session]\nwarning = \"off\"\n";
+/// A rollout that has not begun, and pages that stay as they are.
+pub const QUIET: &str = "[pages]\nsecurity_link = false\n[session]\nwarning = \"off\"\n";
+/// A rollout that has not begun, and pages with what stands in every one of a session.
+pub const AS_IT_COMES: &str = "";
 
 /// A running gateway.
 pub struct Gateway {

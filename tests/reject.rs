@@ -368,7 +368,7 @@ async fn nobody_waits_for_the_mail_server() {
     .await;
     let gateway = Gateway::with(&pbx, Settings::with_mail("reject", &smtp)).await;
     for number in 0..3 * EACH {
-        gateway.put_on_file(&login(number), ADDRESS).await;
+        gateway.put_on_file(&login(number), &format!("p{number}@corp.example")).await;
     }
     // In turn, so that whatever else the machine does meets all three alike.
     let faults = [json!({}), json!({ "hang": "mail" }), json!({ "refuse": true })];

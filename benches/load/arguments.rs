@@ -106,7 +106,8 @@ impl Arguments {
             starts: either(5, 1),
             sessions: either(10_000, 40),
             idle_connections: either(1_000, 20),
-            password_accounts: either(64, 2),
+            // Never fewer than log in at once: five tries of one name under way are its limit.
+            password_accounts: either(64, 8),
             seconds: if smoke { 0.3 } else { 5.0 },
             imported: either(50_000, 200),
         }

@@ -2,6 +2,7 @@
 //! `now` and randomness are passed in, so every rule is a table that a test can walk.
 
 pub mod account;
+pub mod api_client;
 pub mod campaign;
 pub mod email_address;
 pub mod initial_password;

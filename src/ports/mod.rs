@@ -15,6 +15,7 @@ mod portal;
 mod sessions;
 mod subscribers;
 mod time;
+mod token_issuer;
 mod vault;
 
 pub use accounts::{
@@ -33,6 +34,7 @@ pub use portal::{Portal, PortalAnswer, PortalLogin, PortalSession};
 pub use sessions::SessionStore;
 pub use subscribers::{OwnSession, PinWriting, PinWritten, Subscribers};
 pub use time::{Clock, Random};
+pub use token_issuer::{PbxGrant, PbxTokenAnswer, PbxTokenRequest, PbxTokens, TokenIssuer};
 pub use vault::{Vault, VaultError};
 
 /// Something that Passgate depends on does not answer. Never to be read as "no" (an outage is

@@ -187,6 +187,8 @@ fn record(token: &SessionToken, account: AccountId) -> SessionRecord {
         server: 0,
         user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0".into(),
         client: [192, 0, 2, 1].into(),
+        grant: None,
+        access: None,
     }
 }
 

@@ -12,3 +12,4 @@ pub mod random;
 pub mod session_cache;
 pub mod smtp;
 pub mod sqlite;
+pub mod unbuilt;

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::sqlite::{ChangeMark, SqliteSessions};
 use crate::domain::account::AccountId;
-use crate::domain::session::{LiveSession, SessionId, SessionRecord};
+use crate::domain::session::{JarState, LiveSession, SessionId, SessionRecord};
 use crate::ports::{SessionStore, Unavailable};
 
 type ById = BuildHasherDefault<IdHasher>;
@@ -98,7 +98,7 @@ impl CachedSessions {
     }
 
     /// Makes the session the one object of its id, and puts it into the cache.
-    fn take_in(&self, record: SessionRecord) -> Arc<LiveSession> {
+    fn take_in(&self, mut record: SessionRecord) -> Arc<LiveSession> {
         let id = record.id;
         let session = {
             let mut register = self.register.lock();
@@ -107,7 +107,7 @@ impl CachedSessions {
             if let Some(present) = present {
                 // Another process may have seen its user, or taken cookies into its jar.
                 present.touch(record.last_seen);
-                present.renew_jar(record.jar, record.jar_generation, record.server);
+                present.renew_jar(JarState::taken_from(&mut record));
                 present
             } else {
                 let session = LiveSession::new(record);
@@ -188,7 +188,7 @@ impl SessionStore for CachedSessions {
         if session.has_ended() {
             return Ok(());
         }
-        self.durable.save_jar(&session.record().id, &session.jar()).await
+        self.durable.save_jar(session.record(), &session.jar()).await
     }
 
     async fn end(&self, id: &SessionId) -> Result<Option<Arc<LiveSession>>, Unavailable> {

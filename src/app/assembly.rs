@@ -21,9 +21,11 @@ use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
     SqliteKeptForms, SqliteOutbox, SqliteSessions,
 };
+use crate::adapters::unbuilt::Unbuilt;
 use crate::config::{self, Config, Disclosure, HostPolicy, RejectAction};
+use crate::domain::grant::GrantKind;
 use crate::domain::mail::{AddressLimit, MailLimit};
-use crate::flows::{FormLimit, LinkLives, Policies, RolloutRules, Services};
+use crate::flows::{FormLimit, LinkLives, Policies, RolloutRules, Services, TokenPolicy};
 use crate::gateway::listeners::{ServerSettings, TimeLimits};
 use crate::gateway::pipeline::{FixedOrigin, GatewaySettings, Pipeline};
 use crate::gateway::rewrite::OwnNames;
@@ -32,7 +34,7 @@ use crate::gateway::tls::{CertStore, CertificateFiles, development_certificate};
 use crate::gateway::upstreams::{UpstreamLimits, UpstreamServer, Upstreams};
 use crate::portal::{AdminAccess, HostHeader, LoginDriver, PbxSubscribers, UpstreamSettings};
 use crate::ports::{Clock, MailTransport, PinWriting, Random, Subscribers as _};
-use crate::profile::Profile;
+use crate::profile::{Profile, TokenMode};
 use crate::telemetry::Metrics;
 use crate::web::admin::{AdminState, AdminTokens, ClockControl, KeyControl, KeyInfo};
 use crate::web::{LoginNames, OwnPages, PagesSettings};
@@ -112,6 +114,11 @@ pub(super) async fn assemble(
         vault: key_ring.clone(),
         portal: Arc::new(ObservedPortal::new(Arc::new(driver), Arc::clone(&metrics))),
         clock,
+        issuer: Arc::new(Unbuilt),
+        tokens: Arc::new(Unbuilt),
+        signer: Arc::new(Unbuilt),
+        memory: Arc::default(),
+        turns: Arc::default(),
         process: Uuid::from_bytes(random.bytes()),
         random,
         policies: policies(config),
@@ -189,6 +196,16 @@ fn policies(config: &Config) -> Policies {
         lockout: config.lockout.clone(),
         password: config.password.policy.clone(),
         tenant_passwords: config.password.tenants.clone(),
+        tokens: TokenPolicy {
+            kind: match config.tokens.mode.unwrap_or(config.portal.checked_profile.token_mode()) {
+                TokenMode::Jwt => GrantKind::Jwt,
+                TokenMode::Pass => GrantKind::Pass,
+            },
+            access: config.tokens.access,
+            refresh: config.tokens.refresh,
+            reuse_grace: config.tokens.reuse_grace,
+            accept_legacy_until: None,
+        },
         create_on_first_login: config.portal.directory.create_on_first_login,
     }
 }

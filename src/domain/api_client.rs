@@ -4,7 +4,7 @@ use super::secret::Secret;
 
 /// An application's id and secret at the PBX's API (RFC 6749 §2.3.1). They are the PBX's own;
 /// Passgate passes them through and keeps neither.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCredentials {
     /// Its public name.
     pub id: String,

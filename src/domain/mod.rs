@@ -1,10 +1,12 @@
 //! Pure rules. Nothing here waits, reads a clock, draws a random number or knows a protocol:
 //! `now` and randomness are passed in, so every rule is a table that a test can walk.
 
+pub mod access_token;
 pub mod account;
 pub mod api_client;
 pub mod campaign;
 pub mod email_address;
+pub mod grant;
 pub mod initial_password;
 pub mod jar;
 pub mod kept_form;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::account::AccountId;
+use super::grant::{Grant, PbxAccess};
 use super::jar::Jar;
 use super::login_name::LoginName;
 use super::rollout::Phase;
@@ -130,6 +131,17 @@ pub struct SessionRecord {
     pub user_agent: String,
     /// Address it began from.
     pub client: IpAddr,
+    /// What an application holds instead of a cookie; `None` for a browser's session.
+    pub grant: Option<Box<Grant>>,
+    /// What the PBX knows that application by, instead of cookies.
+    pub access: Option<Arc<PbxAccess>>,
+}
+
+impl SessionRecord {
+    /// Whether it is a browser's, and not an application's.
+    pub fn is_portal(&self) -> bool {
+        self.grant.is_none()
+    }
 }
 
 /// A session in memory, shared by all requests that use it. Last-seen and jar change without a
@@ -156,25 +168,35 @@ pub struct JarState {
     pub jar: Jar,
     /// Their `Cookie` header value, made once per change instead of once per request.
     pub header: Option<String>,
+    /// What an application's requests are sent with instead.
+    pub access: Option<Arc<PbxAccess>>,
     /// Which state of the jar this is.
     pub generation: u64,
     /// The PBX server that holds the session.
     pub server: usize,
 }
 
+impl JarState {
+    /// What a stored session is sent with. Taken out of the record, not copied: there are as many of
+    /// these as people signed in.
+    pub fn taken_from(record: &mut SessionRecord) -> Self {
+        let jar = std::mem::take(&mut record.jar);
+        Self {
+            header: jar.header(),
+            jar,
+            access: record.access.take(),
+            generation: record.jar_generation,
+            server: record.server,
+        }
+    }
+}
+
 impl LiveSession {
     /// Brings a stored session to life.
     pub fn new(mut record: SessionRecord) -> Arc<Self> {
         let seen = record.last_seen.as_second();
-        // Moved, not copied: there are as many of these as people signed in.
-        let jar = std::mem::take(&mut record.jar);
         record.user_agent.shrink_to_fit();
-        let jar = JarState {
-            header: jar.header(),
-            jar,
-            generation: record.jar_generation,
-            server: record.server,
-        };
+        let jar = JarState::taken_from(&mut record);
         Arc::new(Self {
             last_seen: AtomicI64::new(seen),
             written: AtomicI64::new(seen),
@@ -201,6 +223,7 @@ impl LiveSession {
             jar: jar.jar.clone(),
             jar_generation: jar.generation,
             server: jar.server,
+            access: jar.access.clone(),
             ..self.record.clone()
         }
     }
@@ -246,6 +269,7 @@ impl LiveSession {
         *current = Arc::new(JarState {
             header: jar.header(),
             jar,
+            access: current.access.clone(),
             generation: current.generation + 1,
             server: current.server,
         });
@@ -268,16 +292,33 @@ impl LiveSession {
         *current = Arc::new(JarState {
             header: jar.header(),
             jar,
+            access: current.access.clone(),
             generation: current.generation + 1,
             server,
         });
     }
 
-    /// Takes in a jar that another process has stored, if it is of a newer generation.
-    pub fn renew_jar(&self, jar: Jar, generation: u64, server: usize) {
+    /// Puts in a new access to the PBX's API, if the one before still is that of `sent_with`.
+    /// Returns whether it changed.
+    pub fn replace_access(&self, sent_with: u64, access: PbxAccess, server: usize) -> bool {
         let mut current = self.jar.write().unwrap_or_else(PoisonError::into_inner);
-        if generation > current.generation {
-            *current = Arc::new(JarState { header: jar.header(), jar, generation, server });
+        if current.generation != sent_with {
+            return false;
+        }
+        *current = Arc::new(JarState {
+            access: Some(Arc::new(access)),
+            generation: current.generation + 1,
+            server,
+            ..JarState::clone(&current)
+        });
+        true
+    }
+
+    /// Takes in what another process has stored, if it is of a newer generation.
+    pub fn renew_jar(&self, stored: JarState) {
+        let mut current = self.jar.write().unwrap_or_else(PoisonError::into_inner);
+        if stored.generation > current.generation {
+            *current = Arc::new(stored);
         }
     }
 
@@ -383,6 +424,9 @@ impl LiveSession {
     }
 
     fn expired(&self, policy: &SessionPolicy, now: Timestamp) -> bool {
+        if let Some(grant) = &self.record.grant {
+            return grant_expired(grant, self.record.created_at, now);
+        }
         let older_than = |since: Timestamp, life: Duration| {
             now.as_second().saturating_sub(since.as_second()) >= life.as_secs() as i64
         };
@@ -398,6 +442,13 @@ impl LiveSession {
                 .longest_life(policy)
                 .is_some_and(|life| older_than(self.record.created_at, life))
     }
+}
+
+/// A grant ends at its moment, and a clock that was put back before its beginning never makes it
+/// live longer than it was given.
+fn grant_expired(grant: &Grant, created_at: Timestamp, now: Timestamp) -> bool {
+    let life = grant.expires_at.duration_since(created_at);
+    now >= grant.expires_at || now.duration_since(created_at).abs() >= life
 }
 
 impl std::fmt::Debug for LiveSession {
@@ -431,6 +482,8 @@ mod tests {
             server: 0,
             user_agent: String::new(),
             client: IpAddr::from([203, 0, 113, 7]),
+            grant: None,
+            access: None,
         })
     }
 

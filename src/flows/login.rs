@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::attempt::{Attempted, Guarded, Judged, guarded, record};
 use super::initial_password::{Typed, check_initial, is_still_out};
-use super::lock_notice::tell_owner;
+use super::memory::{RefusedAs, Tried};
 use super::opening::{Opened, Opening};
 use super::pbx::{Asker, PinVerdict};
 use super::rejection::{Rejection, reject};
@@ -17,15 +18,11 @@ use super::replay::{self, Replay};
 use super::{Outage, Services};
 use crate::domain::account::{Account, AccountId, AccountState, NewAccount, Role, SealedPin};
 use crate::domain::language::Language;
-use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockScope, address_key};
 use crate::domain::login_decision::{Check, Decision, login_decision};
-use crate::domain::login_name::{LoginName, fold};
-use crate::domain::mail::Lock;
+use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith, Progress};
-use crate::ports::{
-    AccountChange, Created, PortalSession, Reserved, SecurityEvent, Unavailable, Verified,
-};
+use crate::ports::{AccountChange, Created, PortalSession, Unavailable, Verified};
 
 /// A login as some door understood it. The client's bytes end here: what goes to the PBX is
 /// built anew from these fields.
@@ -90,63 +87,35 @@ pub(super) async fn wait_for_floor(begun: Instant, floor: Duration) {
 }
 
 async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutcome, Outage> {
-    let policy = &services.policies.lockout;
-    let subject = subject(services, attempt).await?;
-    if let Some(until) = services.unclear_until(&subject).await? {
-        record(services, attempt, "login", "locked_unclear");
-        return Ok(LoginOutcome::Locked { until });
-    }
-    let reservation = match services.attempts.reserve(&subject, policy, now(services)).await? {
-        Reserved::Allowed(reservation) => reservation,
-        Reserved::Locked { until, scope } => {
-            record(services, attempt, "login", locked_reason(scope));
-            return Ok(LoginOutcome::Locked { until });
-        }
+    let who = attempted(attempt);
+    let judge = async {
+        Ok(match check_and_decide(services, attempt).await? {
+            passed @ Verdict::Opened(_) if passed.is_unproved() => Judged::Unproved(passed),
+            passed @ (Verdict::Opened(_) | Verdict::TooLate(_)) => Judged::Right(passed),
+            Verdict::Refused { reason, former } => Judged::Wrong { reason, former },
+        })
     };
-
-    let result = check_and_decide(services, attempt).await;
-    let settle_as = match &result {
-        // A second question proves nothing yet: neither a failure nor a success.
-        Ok(Verdict::Opened(opened)) if is_unproved(opened) => AttemptOutcome::NotJudged,
-        // It proves nothing about the portal password or the PIN, and works more than once: were
-        // failures forgotten for it, its holder could guess those without end.
-        Ok(Verdict::Opened(opened)) if is_replacing(opened) => AttemptOutcome::NotJudged,
-        Ok(Verdict::Opened(_) | Verdict::TooLate(_)) => AttemptOutcome::Success,
-        Ok(Verdict::Refused { former: Some(fingerprint), .. }) => {
-            AttemptOutcome::FormerSecret(*fingerprint)
-        }
-        Ok(Verdict::Refused { .. }) => AttemptOutcome::Failure,
-        Err(_) => AttemptOutcome::NotJudged,
+    let passed = match guarded(services, &who, judge).await? {
+        Guarded::Passed(passed) => passed,
+        Guarded::Refused => return Ok(LoginOutcome::Refused),
+        Guarded::Locked { until } => return Ok(LoginOutcome::Locked { until }),
     };
-    let locked = services.attempts.settle(reservation, settle_as, policy, now(services)).await;
-    if matches!(result, Err(Outage::Unclear(_))) {
-        services.note_unclear(&subject).await?;
-    }
-    match result? {
+    match passed {
         Verdict::Opened(opened) => {
-            locked?;
             let result = match (is_unproved(&opened), is_replacing(&opened)) {
                 (true, _) => "challenge",
                 (_, true) => "ok_initial",
                 _ => "ok",
             };
-            record(services, attempt, "login", result);
+            record(services, &who, "login", result);
             Ok(LoginOutcome::Opened(opened))
         }
         Verdict::TooLate(rejection) => {
-            record(services, attempt, "login", "pin_after_reject");
+            record(services, &who, "login", "pin_after_reject");
             Ok(LoginOutcome::TooLate(rejection))
         }
-        Verdict::Refused { reason, .. } => {
-            record(services, attempt, "login", reason);
-            if let Some((scope, until)) = locked? {
-                record(services, attempt, "lockout", locked_reason(scope));
-                if let (LockScope::Name, Some(login)) = (scope, &attempt.login) {
-                    tell_owner(services, login, Lock { until, client: attempt.client });
-                }
-            }
-            Ok(LoginOutcome::Refused)
-        }
+        // It was counted and recorded as what it is.
+        Verdict::Refused { .. } => Ok(LoginOutcome::Refused),
     }
 }
 
@@ -165,6 +134,15 @@ enum Verdict {
     Opened(Box<Opened>),
     TooLate(Rejection),
     Refused { reason: &'static str, former: Option<[u8; 16]> },
+}
+
+impl Verdict {
+    /// Whether it proves nothing about the portal password or the PIN: a second question that is
+    /// not answered yet; or an initial password, which works more than once: were failures
+    /// forgotten for it, its holder could guess those without end.
+    fn is_unproved(&self) -> bool {
+        matches!(self, Self::Opened(opened) if is_unproved(opened) || is_replacing(opened))
+    }
 }
 
 async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result<Verdict, Outage> {
@@ -222,6 +200,18 @@ pub(super) async fn check_password(
     secret: &Secret,
 ) -> Result<Check, Outage> {
     let Some(password) = &account.password else { return Ok(Check::PasswordWrong) };
+    let tried = Tried {
+        account: account.id,
+        epoch: account.epoch,
+        secret: services.vault.fingerprint("tried secret", secret.expose().as_bytes()),
+    };
+    // An app that polls with a secret that was refused costs no second hash (R-C5).
+    let window = services.policies.lockout.window;
+    match services.memory.refused(&tried, window, now(services)) {
+        Some(RefusedAs::Former) => return Ok(Check::FormerSecret),
+        Some(RefusedAs::Wrong) => return Ok(Check::PasswordWrong),
+        None => {}
+    }
     match services.hasher.verify(secret, &password.phc).await? {
         Verified::Right => return Ok(Check::PasswordRight),
         Verified::RightButOutdated => {
@@ -234,13 +224,18 @@ pub(super) async fn check_password(
     }
     // It is wrong, and stays so when the rest cannot be found out: else guesses would not be
     // counted while the hasher is busy.
-    Ok(match is_former(services, account, secret).await {
-        Ok(true) => Check::FormerSecret,
-        Ok(false) => Check::PasswordWrong,
+    let refused = match is_former(services, account, secret).await {
+        Ok(true) => RefusedAs::Former,
+        Ok(false) => RefusedAs::Wrong,
         Err(error) => {
             tracing::warn!(%error, "a wrong password was not compared with former ones");
-            Check::PasswordWrong
+            return Ok(Check::PasswordWrong);
         }
+    };
+    services.memory.keep_refused(tried, refused, now(services));
+    Ok(match refused {
+        RefusedAs::Former => Check::FormerSecret,
+        RefusedAs::Wrong => Check::PasswordWrong,
     })
 }
 
@@ -456,45 +451,13 @@ fn asker(attempt: &LoginAttempt) -> Asker<'_> {
     }
 }
 
-async fn subject(
-    services: &Services,
-    attempt: &LoginAttempt,
-) -> Result<AttemptSubject, Unavailable> {
-    let name = match &attempt.login {
-        Some(login) => login.to_string(),
-        // Counted like any other name, but perhaps it is a password in the wrong field: nobody who
-        // reads the store may learn it.
-        None => {
-            let typed = fold(&attempt.typed);
-            let fingerprint = services.vault.fingerprint("typed name", typed.as_bytes());
-            format!("#{}", Uuid::from_bytes(fingerprint).simple())
-        }
-    };
-    let device = match (&attempt.login, attempt.device.as_deref()) {
-        (Some(login), Some(cookie)) => services.device_of(cookie, login).await?,
-        _ => None,
-    };
-    let address = address_key(attempt.client, &services.policies.lockout);
-    Ok(AttemptSubject { name, device, address })
-}
-
-fn record(services: &Services, attempt: &LoginAttempt, event: &'static str, result: &'static str) {
-    // What is no login name may be a password in the wrong field: it is not written down.
-    let login = attempt.login.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-    services.audit.record(SecurityEvent {
-        event,
+fn attempted(attempt: &LoginAttempt) -> Attempted<'_> {
+    Attempted {
+        typed: &attempt.typed,
+        login: attempt.login.as_ref(),
+        device: attempt.device.as_deref(),
+        client: attempt.client,
         channel: attempt.channel,
-        login,
-        client: Some(attempt.client),
-        result,
-    });
-}
-
-pub(super) fn locked_reason(scope: LockScope) -> &'static str {
-    match scope {
-        LockScope::Name => "locked_name",
-        LockScope::Device => "locked_device",
-        LockScope::Address => "locked_address",
     }
 }
 

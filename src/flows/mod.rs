@@ -3,6 +3,7 @@
 
 pub mod account_security;
 pub mod accounts;
+mod attempt;
 pub mod bounces;
 pub mod bulk;
 pub mod campaigns;
@@ -14,6 +15,7 @@ pub mod kept_form;
 mod lock_notice;
 pub mod login;
 pub mod mails;
+mod memory;
 mod opening;
 pub mod own_email;
 pub mod own_sessions;
@@ -27,6 +29,7 @@ mod replay;
 pub mod set_password;
 pub mod sign_out;
 pub mod sweep;
+mod turns;
 mod unclear;
 pub mod write_back;
 
@@ -34,8 +37,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::grant::GrantKind;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::mail::{AddressLimit, MailLimit};
 use crate::domain::password_policy::PasswordPolicy;
@@ -46,10 +51,12 @@ use crate::domain::session::SessionPolicy;
 use crate::ports::{
     AccountStore, AttemptStore, AuditLog, CampaignStore, Clock, CodeStore, Composer,
     CredentialStore, HashError, KeptForms, MailTransport, Outbox, PasswordHasher, Portal, Random,
-    SessionStore, Subscribers, Unavailable, Vault,
+    SessionStore, Subscribers, TokenIssuer, TokenSigner, TokenStore, Unavailable, Vault,
 };
 
+pub use memory::{KnownToken, Memory};
 pub use opening::Opened;
+pub use turns::Turns;
 
 /// Everything that flows need: the ports, and the configured rules.
 #[derive(Clone)]
@@ -80,12 +87,22 @@ pub struct Services {
     pub vault: Arc<dyn Vault>,
     /// The PBX.
     pub portal: Arc<dyn Portal>,
+    /// The PBX's token endpoints.
+    pub issuer: Arc<dyn TokenIssuer>,
+    /// Tokens of applications.
+    pub tokens: Arc<dyn TokenStore>,
+    /// Signing access tokens.
+    pub signer: Arc<dyn TokenSigner>,
     /// The PBX's records of its users.
     pub subscribers: Arc<dyn Subscribers>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// What this process remembers for a while.
+    pub memory: Arc<Memory>,
+    /// Attempts under way.
+    pub turns: Arc<Turns>,
     /// The mark of this process, on what it is in the middle of.
     pub process: Uuid,
     /// The configured rules.
@@ -133,8 +150,25 @@ pub struct Policies {
     pub uniform_disclosure: bool,
     /// Host name of the public URL, for what is asked of the PBX without a browser.
     pub public_host: String,
+    /// Tokens of applications.
+    pub tokens: TokenPolicy,
     /// Whether a PIN that the PBX accepts makes an account (`directory.create_on_first_login`).
     pub create_on_first_login: bool,
+}
+
+/// How tokens are handed out, and how long they live (`[tokens]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPolicy {
+    /// Tokens of ours, or the PBX's own: [`GrantKind::Jwt`] or [`GrantKind::Pass`].
+    pub kind: GrantKind,
+    /// Life of an access token of ours.
+    pub access: Duration,
+    /// Life of a family, from the login on, however often it is refreshed.
+    pub refresh: Duration,
+    /// How long the answer of a refresh is repeated for a client that lost it; zero: never.
+    pub reuse_grace: Duration,
+    /// Until when tokens pass that the PBX issued before Passgate (R-F6); `None`: they never do.
+    pub accept_legacy_until: Option<Timestamp>,
 }
 
 /// So many in so much time.
@@ -196,6 +230,13 @@ impl Default for Policies {
             public_forms_per_address: Some(FormLimit { most: 20, per: minutes(10) }),
             uniform_disclosure: false,
             public_host: String::new(),
+            tokens: TokenPolicy {
+                kind: GrantKind::Jwt,
+                access: minutes(60),
+                refresh: minutes(30 * 24 * 60),
+                reuse_grace: Duration::ZERO,
+                accept_legacy_until: None,
+            },
             create_on_first_login: true,
         }
     }

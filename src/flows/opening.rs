@@ -73,6 +73,8 @@ impl Services {
             server: pbx.server,
             user_agent,
             client: how.client,
+            grant: None,
+            access: None,
         };
         let session = self.sessions.open(record).await?;
         let phase = self.policies.rollout.phase(account.login.tenant(), now);

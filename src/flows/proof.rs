@@ -3,9 +3,10 @@
 
 use jiff::Timestamp;
 
+use super::attempt::locked_reason;
 use super::initial_password::is_meant_as_initial;
 use super::lock_notice::tell_owner;
-use super::login::{check_password, keep_pin, locked_reason, stored_pin};
+use super::login::{check_password, keep_pin, stored_pin};
 use super::pbx::{Asker, PinVerdict};
 use super::{Outage, Services};
 use crate::domain::account::Account;

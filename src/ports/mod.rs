@@ -16,6 +16,8 @@ mod sessions;
 mod subscribers;
 mod time;
 mod token_issuer;
+mod token_signer;
+mod tokens;
 mod vault;
 
 pub use accounts::{
@@ -35,6 +37,8 @@ pub use sessions::SessionStore;
 pub use subscribers::{OwnSession, PinWriting, PinWritten, Subscribers};
 pub use time::{Clock, Random};
 pub use token_issuer::{PbxGrant, PbxTokenAnswer, PbxTokenRequest, PbxTokens, TokenIssuer};
+pub use token_signer::TokenSigner;
+pub use tokens::{NotedToken, Rotated, Rotation, TokenStore, TokenUse};
 pub use vault::{Vault, VaultError};
 
 /// Something that Passgate depends on does not answer. Never to be read as "no" (an outage is

@@ -191,6 +191,8 @@ impl World {
             server: 1,
             user_agent: "Mozilla/5.0 (tests)".into(),
             client: "2001:db8::7".parse().unwrap(),
+            grant: None,
+            access: None,
         }
     }
 }

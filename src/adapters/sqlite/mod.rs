@@ -12,6 +12,7 @@ mod bounces;
 mod campaigns;
 mod codes;
 mod credentials;
+mod grants;
 mod import;
 mod kept_forms;
 mod mail_limits;

@@ -9,8 +9,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::account_rows::account_id;
-use super::{Database, from_micros, hex, to_micros, unavailable, unreadable};
+use super::{Database, from_micros, grants, hex, to_micros, unavailable, unreadable};
 use crate::domain::account::AccountId;
+use crate::domain::grant::{Grant, PbxAccess};
 use crate::domain::jar::Jar;
 use crate::domain::login_name::LoginName;
 use crate::domain::session::{JarState, ObtainedWith, Progress, SessionId, SessionRecord};
@@ -30,7 +31,8 @@ const BATCH: usize = 2_000;
 macro_rules! session_columns {
     () => {
         "s.id, s.account, s.login, s.obtained_with, s.progress, s.epoch, s.created_at, \
-         s.last_seen, s.jar, s.jar_generation, s.server, s.user_agent, s.client"
+         s.last_seen, s.jar, s.jar_generation, s.server, s.user_agent, s.client, \
+         s.grant_kind, s.grant_sealed, s.expires_at"
     };
 }
 
@@ -63,11 +65,13 @@ impl SqliteSessions {
     pub(crate) async fn insert(&self, record: &SessionRecord) -> Result<bool, Unavailable> {
         let epoch = i64::try_from(record.epoch).map_err(|_| unreadable("an epoch"))?;
         let jar = self.seal(&record.id, &record.jar)?;
+        let grant = self.sealed_grant(record, record.access.as_deref())?;
         let mut transaction = self.database.write().await?;
         let inserted = sqlx::query(
             "INSERT INTO sessions (id, account, login, obtained_with, progress, epoch, created_at,
-                                   last_seen, jar, jar_generation, server, user_agent, client)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+                                   last_seen, jar, jar_generation, server, user_agent, client,
+                                   grant_kind, grant_sealed, expires_at)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
               WHERE EXISTS (SELECT 1 FROM accounts WHERE id = ?2 AND epoch = ?6 AND disabled = 0)",
         )
         .bind(record.id.0.as_slice())
@@ -83,6 +87,9 @@ impl SqliteSessions {
         .bind(i64::try_from(record.server).map_err(|_| unreadable("a server"))?)
         .bind(&record.user_agent)
         .bind(record.client.to_string())
+        .bind(record.grant.as_ref().map(|grant| grant.kind.name()))
+        .bind(grant)
+        .bind(record.grant.as_ref().map(|grant| to_micros(grant.expires_at)))
         .execute(&mut *transaction)
         .await
         .map_err(unavailable)?
@@ -91,18 +98,25 @@ impl SqliteSessions {
         Ok(inserted > 0)
     }
 
-    /// Writes a jar back if the session still exists and has an older one.
-    pub(crate) async fn save_jar(&self, id: &SessionId, jar: &JarState) -> Result<(), Unavailable> {
+    /// Writes a jar (or the access of a grant) back if the session still exists and has an older one.
+    pub(crate) async fn save_jar(
+        &self,
+        record: &SessionRecord,
+        jar: &JarState,
+    ) -> Result<(), Unavailable> {
+        let id = &record.id;
         let sealed = self.seal(id, &jar.jar)?;
+        let grant = self.sealed_grant(record, jar.access.as_deref())?;
         let mut transaction = self.database.write().await?;
         sqlx::query(
-            "UPDATE sessions SET jar = ?2, jar_generation = ?3, server = ?4
+            "UPDATE sessions SET jar = ?2, jar_generation = ?3, server = ?4, grant_sealed = ?5
               WHERE id = ?1 AND jar_generation < ?3",
         )
         .bind(id.0.as_slice())
         .bind(sealed)
         .bind(signed(jar.generation)?)
         .bind(i64::try_from(jar.server).map_err(|_| unreadable("a server"))?)
+        .bind(grant)
         .execute(&mut *transaction)
         .await
         .map_err(unavailable)?;
@@ -306,6 +320,29 @@ impl SqliteSessions {
         Ok(self.vault.seal(&purpose(id), &plain))
     }
 
+    fn sealed_grant(
+        &self,
+        record: &SessionRecord,
+        access: Option<&PbxAccess>,
+    ) -> Result<Option<Vec<u8>>, Unavailable> {
+        let (Some(grant), Some(access)) = (&record.grant, access) else { return Ok(None) };
+        grants::seal(&*self.vault, &record.id, grant, access).map(Some)
+    }
+
+    fn grant(
+        &self,
+        id: &SessionId,
+        row: &SqliteRow,
+    ) -> Result<Option<(Box<Grant>, Arc<PbxAccess>)>, Unavailable> {
+        let kind: Option<&str> = row.try_get("grant_kind").map_err(unavailable)?;
+        let sealed: Option<&[u8]> = row.try_get("grant_sealed").map_err(unavailable)?;
+        let until: Option<i64> = row.try_get("expires_at").map_err(unavailable)?;
+        let (Some(kind), Some(sealed), Some(until)) = (kind, sealed, until) else {
+            return if kind.is_none() { Ok(None) } else { Err(unreadable("a grant")) };
+        };
+        grants::open(&*self.vault, id, kind, from_micros(until)?, sealed).map(Some)
+    }
+
     fn record(&self, row: &SqliteRow) -> Result<SessionRecord, Unavailable> {
         let id = session_id(row)?;
         let number = |column: &str| -> Result<u64, Unavailable> {
@@ -319,6 +356,7 @@ impl SqliteSessions {
             .vault
             .open(&purpose(&id), sealed)
             .map_err(|error| Unavailable::new("vault", error))?;
+        let (grant, access) = self.grant(&id, row)?.unzip();
         Ok(SessionRecord {
             id,
             account: account_id(row.try_get("account").map_err(unavailable)?)?,
@@ -333,6 +371,8 @@ impl SqliteSessions {
             server: usize::try_from(number("server")?).map_err(|_| unreadable("a server"))?,
             user_agent: text("user_agent")?,
             client: text("client")?.parse().map_err(|_| unreadable("an address"))?,
+            grant,
+            access,
         })
     }
 }

@@ -21,6 +21,7 @@ use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
     SqliteKeptForms, SqliteOutbox, SqliteSessions,
 };
+use crate::adapters::unbuilt::Unbuilt;
 use crate::domain::jar::Jar;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::login_name::LoginName;
@@ -128,6 +129,11 @@ pub(crate) async fn gateway() -> Gateway {
         portal: pbx.clone(),
         clock: clock.clone(),
         random,
+        issuer: Arc::new(Unbuilt),
+        tokens: Arc::new(Unbuilt),
+        signer: Arc::new(Unbuilt),
+        memory: Arc::default(),
+        turns: Arc::default(),
         process: uuid::Uuid::from_u128(1),
         policies: Policies { lockout: lockout(), ..Policies::default() },
     };
@@ -233,6 +239,8 @@ impl Gateway {
             server: 0,
             user_agent: "Firefox".into(),
             client: "203.0.113.7".parse().unwrap(),
+            grant: None,
+            access: None,
         };
         services.sessions.open(record).await.unwrap();
         token

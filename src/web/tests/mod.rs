@@ -46,6 +46,7 @@ use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
     SqliteKeptForms, SqliteOutbox, SqliteSessions,
 };
+use crate::adapters::unbuilt::Unbuilt;
 use crate::demo::portal::{LegacyPortal, Options};
 use crate::domain::language::Language;
 use crate::domain::lockout::LockoutPolicy;
@@ -177,6 +178,11 @@ impl World {
             portal: Arc::new(driver),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random,
+            issuer: Arc::new(Unbuilt),
+            tokens: Arc::new(Unbuilt),
+            signer: Arc::new(Unbuilt),
+            memory: Arc::default(),
+            turns: Arc::default(),
             process: uuid::Uuid::from_u128(1),
             policies: Policies {
                 rollout: Rollout {

@@ -7,6 +7,7 @@ mod delivery;
 #[cfg(feature = "demo")]
 mod demo;
 mod dressing;
+mod limits;
 mod post_office;
 mod preview;
 

@@ -34,6 +34,7 @@ mod framing;
 mod initial_password;
 mod kept_form;
 mod kill;
+mod limits;
 mod links;
 mod lockout;
 mod login;

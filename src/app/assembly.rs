@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::dressing::{self, Dressing};
-use super::{StartError, post_office};
+use super::{StartError, limits, post_office};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
 use crate::adapters::key_ring::{KeyRing, KeyState};
@@ -408,6 +408,7 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         fixed_origin,
         security_headers: SecurityHeaders::new(hsts),
         body_stall: config.limits.body_stall,
+        limits: limits::request_limits(&config.limits),
         https: true,
     };
     Pipeline::new(

@@ -8,6 +8,7 @@
 
 mod brand;
 mod cache;
+mod chosen;
 mod codes;
 mod email;
 mod headers;
@@ -18,6 +19,7 @@ mod log;
 mod mail;
 mod pages;
 mod password;
+mod path_limits;
 mod pin;
 mod portal;
 mod problems;
@@ -49,6 +51,7 @@ pub use log::{LogConfig, LogFormat};
 pub use mail::{EXAMPLE_SENDER, MailConfig, MailServer, MailTls};
 pub use pages::{Disclosure, PagesConfig};
 pub use password::{Argon2Params, PasswordConfig};
+pub use path_limits::{LimitedBy, PathLimit};
 pub use portal::{AdminAccess, DirectoryConfig, DirectoryKind, PortalConfig};
 pub use problems::{Place, Problem, Problems, Warning};
 pub use rollout::{RejectAction, RolloutConfig, RolloutRules};
@@ -310,6 +313,7 @@ mod tests {
         let config = load_with(&uncommented, &[]).unwrap_or_else(|all| panic!("{all}")).config;
         assert_eq!((config.brands.len(), config.server.certificates.len()), (1, 1));
         assert_eq!((config.rollout.tenants.len(), config.password.tenants.len()), (1, 1));
+        assert_eq!(config.limits.paths.len(), 1);
     }
 
     fn is_key(text: &str) -> bool {

@@ -206,6 +206,19 @@ impl<'s> Section<'s> {
         Some(read_values)
     }
 
+    /// The elements of a list that has no default.
+    pub fn required_list<T>(
+        &self,
+        key: &'static str,
+        example: &str,
+        read: impl Fn(Value<'s>) -> Result<T, Wrong>,
+    ) -> Option<Vec<T>> {
+        if !self.has(key) {
+            return self.required(key, example, |_| Ok(Vec::new()));
+        }
+        Some(self.plain_list(key, read))
+    }
+
     /// The elements of a list without their places; empty if it was not given.
     pub fn plain_list<T>(
         &self,

@@ -83,16 +83,24 @@ pub fn pin_counter(login: &LoginName) -> String {
     format!("PIN:{login}")
 }
 
-/// The text under which a client address is counted: IPv6 by /64, offices not at all.
-pub fn address_key(client: IpAddr, policy: &LockoutPolicy) -> Option<String> {
+/// Under which address a client is counted: IPv6 by /64, offices not at all.
+pub fn counted_address(client: IpAddr, offices: &[IpNet]) -> Option<IpAddr> {
     let client = client.to_canonical();
-    if policy.offices.iter().any(|office| office.contains(&client)) {
+    if offices.iter().any(|office| office.contains(&client)) {
         return None;
     }
     match client {
-        IpAddr::V4(v4) => Some(v4.to_string()),
-        IpAddr::V6(v6) => Ipv6Net::new(v6, 64).ok().map(|net| net.trunc().to_string()),
+        IpAddr::V4(_) => Some(client),
+        IpAddr::V6(v6) => Ipv6Net::new(v6, 64).ok().map(|net| net.network().into()),
     }
+}
+
+/// The same as the text of a counter's key.
+pub fn address_key(client: IpAddr, policy: &LockoutPolicy) -> Option<String> {
+    Some(match counted_address(client, &policy.offices)? {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("{v6}/64"),
+    })
 }
 
 /// How an attempt ended.

@@ -113,15 +113,7 @@ impl Pipeline {
     /// Whether an API request of a portal script carries the PBX's own bearer of the session's
     /// account (R-F5).
     pub(super) async fn bearer_is_own(&self, session: &Session, ctx: &Exchange) -> bool {
-        let bearer = session
-            .req_header()
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim());
-        match (bearer, ctx.session()) {
+        match (super::bearer::of(&session.req_header().headers), ctx.session()) {
             (Some(token), Some(live)) => {
                 super::bearer::owner(token, &self.profile).as_ref() == Some(&live.record().login)
             }

@@ -10,6 +10,7 @@ use pingora::{Error, ErrorType};
 
 use super::exchange::{Exchange, Watch};
 use super::intercept::{self, Landing};
+use super::limit::Quota;
 use super::notice::BrokenPage;
 use super::pipeline::Pipeline;
 use super::security_headers::SecurityHeaders;
@@ -54,6 +55,9 @@ pub(super) async fn header(
     let missing: Vec<_> = pipeline.settings.security_headers.missing(&head.headers).collect();
     for (name, value) in missing {
         head.insert_header(name, value)?;
+    }
+    if let Some((name, value)) = ctx.quota.as_ref().map(Quota::field) {
+        head.append_header(name, value)?;
     }
     for cookie in std::mem::take(&mut ctx.set_cookies) {
         head.append_header(header::SET_COOKIE, cookie)?;

@@ -3,10 +3,18 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{AUTHORIZATION, HeaderMap};
 use serde_json::Value;
 
 use crate::domain::login_name::LoginName;
 use crate::profile::Profile;
+
+/// The bearer token that a request presents (RFC 6750 §2.1), if it presents one.
+pub fn of(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
 
 /// The account that a JWT of the PBX names in its claims; `None` for any other token.
 ///

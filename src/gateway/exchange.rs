@@ -11,6 +11,7 @@ use super::client_kind::ClientKind;
 use super::credential_scan::BodyScan;
 use super::gate::Admitted;
 use super::held::HeldBody;
+use super::limit::Quota;
 use super::listeners::{BodyWatch, ConnectionHandle};
 use super::notice::Injector;
 use super::validators::Mark;
@@ -33,6 +34,8 @@ pub struct Exchange {
     pub(super) kind: ClientKind,
     /// Its route, for metrics and access log.
     pub(super) label: RouteLabel,
+    /// What is left of the tightest rate limit that it was counted by.
+    pub(super) quota: Option<Quota>,
     /// Its session, if it has one.
     pub(super) admitted: Option<Admitted>,
     /// The jar it is sent to the PBX with.
@@ -98,6 +101,7 @@ impl Default for Exchange {
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             kind: ClientKind::Unstated,
             label: RouteLabel::Invalid,
+            quota: None,
             admitted: None,
             jar: None,
             visitor: None,

@@ -19,6 +19,7 @@ mod held;
 mod insertion;
 mod intercept;
 mod late_form;
+pub mod limit;
 pub mod listeners;
 pub mod notice;
 mod own_answers;

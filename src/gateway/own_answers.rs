@@ -9,6 +9,7 @@ use super::credential_scan::ScanVerdict;
 use super::exchange::Exchange;
 use super::intercept::{self, Landing, Sender};
 use super::late_form::LateForm;
+use super::limit::Quota;
 use super::pipeline::Pipeline;
 use super::route::Route;
 use super::{client_kind, cookies, entry, gate, respond};
@@ -43,7 +44,7 @@ impl Pipeline {
         let head = session.req_header();
         let head = (head.method.clone(), head.uri.clone(), head.headers.clone());
         let response = intercept::own_page::answer(&self.pages, &sender, head, body).await;
-        self.write(session, response).await?;
+        self.write(session, ctx, response).await?;
         Ok(true)
     }
 
@@ -75,7 +76,7 @@ impl Pipeline {
             intercept::login::answer(&self.services, &self.profile, &sender, &post, &places).await;
         match answered {
             Ok(response) => {
-                self.write(session, response).await?;
+                self.write(session, ctx, response).await?;
                 Ok(true)
             }
             Err(intercept::login::NotJudged::Shape(shape)) => {
@@ -106,7 +107,7 @@ impl Pipeline {
         let login_page = self.profile.login_page();
         match intercept::sign_out::answer(&self.services, &sender, &headers, login_page).await {
             Ok(response) => {
-                self.write(session, response).await?;
+                self.write(session, ctx, response).await?;
                 Ok(true)
             }
             Err(outage) => self.outage(session, ctx, &outage).await,
@@ -221,7 +222,7 @@ impl Pipeline {
         if !ctx.wants_page() {
             return self.refuse(session, ctx, ErrorKind::SignedOut).await;
         }
-        self.write(session, intercept::see_other(place, cookies)).await?;
+        self.write(session, ctx, intercept::see_other(place, cookies)).await?;
         Ok(true)
     }
 
@@ -247,11 +248,15 @@ impl Pipeline {
     }
 
     /// The one way out for answers of our own: they carry the security headers like the PBX's.
-    async fn write(
+    pub(super) async fn write(
         &self,
         session: &mut Session,
+        ctx: &Exchange,
         mut response: Response<Bytes>,
     ) -> pingora::Result<()> {
+        if let Some((name, value)) = ctx.quota.as_ref().map(Quota::field) {
+            response.headers_mut().append(name, value);
+        }
         self.settings.security_headers.apply(response.headers_mut());
         respond::write(session, response).await
     }
@@ -263,7 +268,7 @@ impl Pipeline {
         kind: ErrorKind,
     ) -> pingora::Result<bool> {
         let json = !ctx.wants_page();
-        self.write(session, self.face(session, ctx).error(kind, json)).await?;
+        self.write(session, ctx, self.face(session, ctx).error(kind, json)).await?;
         Ok(true)
     }
 

@@ -5,6 +5,7 @@
 //! early_request_filter   1 connection   client address, time limits           entry, listeners
 //! request_filter         2 sanitise     one canonical path or 400             entry
 //!                        3 route        one table                             route
+//!                          limit        by address; behind the gate by session, token  limit
 //!                        4 gate         cookie → session and its standing     gate
 //!                        5 access       default deny                          access, admission
 //!                        6 intercept    login, sign-out, own pages            own_answers, intercept/
@@ -32,6 +33,7 @@ use super::credential_scan::CredentialScan;
 use super::exchange::Exchange;
 use super::held::HeldBytes;
 use super::insertion::Places;
+use super::limit::RequestLimits;
 use super::rewrite::OwnNames;
 use super::route::{Route, route};
 use super::security_headers::SecurityHeaders;
@@ -59,6 +61,8 @@ pub struct GatewaySettings {
     pub security_headers: SecurityHeaders,
     /// Longest silence within a request body.
     pub body_stall: Duration,
+    /// Request rate limits; `None`: there are none.
+    pub limits: Option<RequestLimits>,
     /// Whether the clients reach us over TLS (always, but for tests of the engine).
     pub https: bool,
 }
@@ -122,10 +126,17 @@ impl Pipeline {
         ctx.label = route.label();
         ctx.kind = client_kind(&head.headers, matches!(route, Route::Api | Route::Token(_)));
 
+        if self.settings.limits.is_some() && self.limit_address(session, ctx).await? {
+            return Ok(true);
+        }
+        let head = session.req_header();
         let presented = cookies::candidates(answer::cookie_fields(head), cookies::SESSION);
         match gate::admit_any(&self.services, &self.metrics, presented.as_slice()).await {
             Ok(admitted) => ctx.admitted = admitted,
             Err(error) => return self.outage(session, ctx, &Outage::Store(error)).await,
+        }
+        if self.settings.limits.is_some() && self.limit_client(session, ctx).await? {
+            return Ok(true);
         }
         let standing = ctx.admitted.as_ref().map(|admitted| admitted.standing);
         match access(&route, standing) {

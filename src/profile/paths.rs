@@ -12,8 +12,8 @@ pub struct PathSet {
 }
 
 impl PathSet {
-    /// Adds one entry of a profile's list; `Err` says what is wrong with it.
-    pub(super) fn add(&mut self, entry: &str) -> Result<(), String> {
+    /// Adds one entry of a list; `Err` says what is wrong with it.
+    pub fn add(&mut self, entry: &str) -> Result<(), String> {
         if let Some(pattern) = entry.strip_prefix('~') {
             let regex = Regex::new(pattern).map_err(|e| format!("bad regular expression: {e}"))?;
             self.regexes.push(regex);

@@ -70,7 +70,7 @@ struct ResultLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabel {
-    limit: &'static str,
+    limit: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -242,9 +242,9 @@ impl Metrics {
         self.pin_writebacks.get_or_create(&ResultLabel { result }).inc();
     }
 
-    /// A rate limit refused a request.
-    pub fn rate_limited(&self, limit: &'static str) {
-        self.rate_limited.get_or_create(&LimitLabel { limit }).inc();
+    /// A rate limit refused a request; `limit` is one that the configuration names.
+    pub fn rate_limited(&self, limit: &str) {
+        self.rate_limited.get_or_create(&LimitLabel { limit: limit.to_owned() }).inc();
     }
 
     /// The general phase: 0 quiet, 1 warn, 2 force, 3 reject.

@@ -5,16 +5,25 @@ set -euo pipefail
 
 case "${1:-}" in
     build) wanted=(cmake:cmake cc:gcc) ;;
-    test) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver aiosmtpd:python3-aiosmtpd Xvfb:xvfb xdotool:xdotool) ;;
+    test) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver aiosmtpd:python3-aiosmtpd Xvfb:xvfb xdotool:xdotool curl:curl
+        module.jwt:python3-jwt module.cryptography:python3-cryptography
+        module.requests_oauthlib:python3-requests-oauthlib) ;;
     screenshots) wanted=(cmake:cmake cc:gcc chromium:chromium chromedriver:chromium-driver pngquant:pngquant) ;;
     load) wanted=(cmake:cmake cc:gcc nginx:nginx-light) ;;
     *) echo "usage: $0 build|test|screenshots|load" >&2; exit 2 ;;
 esac
 
+# A command, or a module of Debian's own Python.
+has() {
+    case "$1" in
+        module.*) /usr/bin/python3 -c "import ${1#module.}" >/dev/null 2>&1 ;;
+        *) PATH="$PATH:/usr/sbin" command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
 missing=()
 for tool in "${wanted[@]}"; do
-    command -v "${tool%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${tool%%:*}" >/dev/null 2>&1 \
-        || missing+=("${tool##*:}")
+    has "${tool%%:*}" || missing+=("${tool##*:}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -29,6 +29,7 @@ mod replay;
 pub mod set_password;
 pub mod sign_out;
 pub mod sweep;
+pub mod tokens;
 mod turns;
 mod unclear;
 pub mod write_back;

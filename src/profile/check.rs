@@ -1,6 +1,7 @@
 //! From the file as written to the checked profile. Everything wrong is found in one go.
 
 mod subscriber;
+mod token;
 
 use std::ops::Range;
 
@@ -11,8 +12,8 @@ use toml::Spanned;
 use super::Profile;
 use super::answers::{AnswerTemplate, Answers};
 use super::credentials::{CredentialField, Credentials};
-use super::exposure::{CorsPolicy, Exposure, TokenEndpoint};
-use super::judge::{Conditions, JsonCondition, Judgement, Rule};
+use super::exposure::{CorsPolicy, Exposure};
+use super::judge::{Conditions, Judgement, Rule};
 use super::login::{Carrier, Csrf, HiddenFields, LoginEndpoint};
 use super::login_names::LoginNames;
 use super::pages::PortalPages;
@@ -56,6 +57,7 @@ impl Checker<'_> {
         let exposure = self.exposure(&raw);
         let credentials = self.credentials(&raw);
         let subscriber = self.subscriber(&raw.subscriber);
+        let who_am_i = raw.whoami.iter().filter_map(|way| self.who_am_i(way)).collect();
         let pages = PortalPages {
             home: self.path(&raw.pages.home),
             login_links: self.selector(&raw.pages.login_links),
@@ -74,6 +76,7 @@ impl Checker<'_> {
             credentials,
             pages,
             subscriber,
+            who_am_i,
         })
     }
 
@@ -206,14 +209,7 @@ impl Checker<'_> {
             RawJudgement::Challenge => Judgement::Challenge,
             RawJudgement::TokenError => Judgement::TokenError,
         };
-        let json = raw.json.iter().map(|condition| {
-            if !condition.pointer.get_ref().starts_with('/') {
-                self.0.add(start(&condition.pointer), "a JSON pointer begins with `/`", "");
-            }
-            let pointer = condition.pointer.get_ref().clone();
-            JsonCondition { pointer, equals: condition.equals.clone() }
-        });
-        let json = json.collect();
+        let json = raw.json.iter().map(|condition| self.json_condition(condition)).collect();
         let conditions = Conditions {
             status: raw.status.clone(),
             location: self.optional_regex(raw.location.as_ref())?,
@@ -290,11 +286,7 @@ impl Checker<'_> {
         let exposure = &raw.exposure;
         let login_pages = self.some_paths(&raw.pages.login, "pages.login");
         let sign_outs = self.some_paths(&raw.session.sign_out, "session.sign_out");
-        let tokens = raw.token.iter().map(|token| TokenEndpoint {
-            name: token.name.clone(),
-            paths: self.paths(&token.paths),
-        });
-        let tokens = tokens.collect();
+        let tokens = self.tokens(&raw.token);
         let cors = exposure.cors.as_ref().map(|cors| CorsPolicy {
             origins: cors.origins.iter().map(|origin| self.origin(origin)).collect(),
             methods: cors.methods.clone(),

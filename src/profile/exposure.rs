@@ -2,6 +2,7 @@
 
 use super::login::LoginEndpoint;
 use super::paths::{PathSet, begins_in_any_case};
+use super::token::TokenEndpoint;
 
 /// What a request's path means to the portal.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,20 +38,6 @@ pub enum TokenMode {
     Jwt,
     /// The PBX's own token.
     Pass,
-}
-
-/// An endpoint of the PBX that hands out tokens.
-#[derive(Debug, Clone)]
-pub struct TokenEndpoint {
-    /// Name for logs.
-    pub name: String,
-    pub(super) paths: PathSet,
-}
-
-impl PartialEq for TokenEndpoint {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
 }
 
 /// Which origins may call the API from a browser.
@@ -97,7 +84,7 @@ impl Exposure {
         if self.denied.contains_in_any_case(path) {
             return PathClass::Denied;
         }
-        if let Some(token) = self.tokens.iter().find(|token| token.paths.contains(path)) {
+        if let Some(token) = self.token_at(path) {
             return PathClass::Token(token);
         }
         if let Some(login) = logins.iter().find(|login| login.answers_to(method, path)) {
@@ -136,15 +123,18 @@ impl Exposure {
         self.guard.contains_in_any_case(path)
             || logins.iter().flat_map(LoginEndpoint::paths).any(&guarded)
             || self.login_pages.iter().any(|known| guarded(known))
-            || self.tokens.iter().any(|token| token.paths.contains_in_any_case(path))
+            || self.tokens.iter().flat_map(TokenEndpoint::paths).any(&guarded)
             || self.api.contains_in_any_case(path) && !self.api.contains(path)
             || self.challenge.contains_in_any_case(path)
             || self.sign_outs.iter().any(|known| known.eq_ignore_ascii_case(path))
     }
 
+    fn token_at(&self, path: &str) -> Option<&TokenEndpoint> {
+        self.tokens.iter().find(|token| token.paths().any(|known| known == path))
+    }
+
     pub(super) fn allowed_cors(&self, path: &str, origin: &str) -> Option<&CorsPolicy> {
-        let inside =
-            self.api.contains(path) || self.tokens.iter().any(|token| token.paths.contains(path));
+        let inside = self.api.contains(path) || self.token_at(path).is_some();
         let policy = self.cors.as_ref().filter(|_| inside)?;
         policy.origins.iter().any(|known| known == "*" || known == origin).then_some(policy)
     }

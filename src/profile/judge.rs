@@ -91,13 +91,7 @@ impl Conditions {
             return true;
         }
         let Ok(value) = serde_json::from_slice::<Value>(body) else { return false };
-        self.json.iter().all(|condition| {
-            let found = value.pointer(&condition.pointer);
-            match &condition.equals {
-                Some(expected) => found == Some(expected),
-                None => found.is_some(),
-            }
-        })
+        self.json.iter().all(|condition| condition.holds(&value))
     }
 
     /// Whether nothing is asked at all: such a rule would match everything.
@@ -108,6 +102,16 @@ impl Conditions {
             && self.cookie_changed.is_empty()
             && self.body.is_none()
             && self.json.is_empty()
+    }
+}
+
+impl JsonCondition {
+    pub(super) fn holds(&self, value: &Value) -> bool {
+        let found = value.pointer(&self.pointer);
+        match &self.equals {
+            Some(expected) => found == Some(expected),
+            None => found.is_some(),
+        }
     }
 }
 

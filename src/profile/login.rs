@@ -1,13 +1,13 @@
 //! Login endpoints: which request is a login, and what it carries. Only the profile's own shape
 //! is read; whatever else a PBX might understand there is refused, never guessed at.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use percent_encoding::percent_decode_str;
-
 use super::answers::{AnswerKind, AnswerTemplate, Answers};
 use super::credentials::CredentialField;
 use super::judge::{self, FirstResponse, Judgement, Rule};
+use super::request_body::{
+    BadShape, FORM, JSON, MediaType, bad, basic, clean, header, is_compressed, only, parse_form,
+    parse_json,
+};
 use crate::domain::secret::Secret;
 
 /// Where a value stands in a login request.
@@ -106,19 +106,6 @@ pub struct ReadLogin {
     pub carried: Vec<(String, String)>,
 }
 
-/// A request to a login path that does not have the profile's shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct BadShape {
-    /// 400 or 415.
-    pub status: u16,
-    /// For the log and the answer; never holds what was sent.
-    pub why: &'static str,
-}
-
-const FORM: &str = "application/x-www-form-urlencoded";
-const JSON: &str = "application/json";
-
 impl LoginEndpoint {
     /// Its paths, the one that Passgate itself posts to first.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
@@ -163,7 +150,7 @@ impl LoginEndpoint {
         let (mut form, mut json) = (Vec::new(), serde_json::Value::Null);
         if self.is_json() {
             require_media_type(request, JSON)?;
-            json = strict_json::parse(request.body)?;
+            json = parse_json(request.body)?;
         } else if wants_form {
             require_media_type(request, FORM)?;
             form = parse_form(request.body)?;
@@ -236,190 +223,33 @@ impl Sources<'_> {
                 Some(serde_json::Value::String(text)) => clean(text.clone()).map(Some),
                 Some(_) => Err(bad("a credential field is not a string")),
             },
-            Carrier::BasicUser => Ok(self.basic()?.map(|(user, _)| user)),
-            Carrier::BasicPassword => Ok(self.basic()?.map(|(_, password)| password)),
+            Carrier::BasicUser => Ok(basic(self.request.headers)?.map(|(user, _)| user)),
+            Carrier::BasicPassword => {
+                Ok(basic(self.request.headers)?.map(|(_, password)| password))
+            }
             Carrier::Header(name) => {
-                header(self.request, name)?.map(|value| clean(value.to_owned())).transpose()
+                header(self.request.headers, name)?.map(|value| clean(value.to_owned())).transpose()
             }
         }
     }
-
-    fn basic(&self) -> Result<Option<(String, String)>, BadShape> {
-        let Some(value) = header(self.request, "authorization")? else { return Ok(None) };
-        let Some((scheme, encoded)) = value.split_once(' ') else {
-            return Err(bad("the Authorization header cannot be read"));
-        };
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return Ok(None);
-        }
-        let unreadable = bad("the Basic credentials cannot be read");
-        let bytes = BASE64_STANDARD.decode(encoded.trim()).map_err(|_| unreadable)?;
-        let text = String::from_utf8(bytes).map_err(|_| unreadable)?;
-        let (user, password) = text.split_once(':').ok_or(unreadable)?;
-        Ok(Some((clean(user.to_owned())?, clean(password.to_owned())?)))
-    }
-}
-
-const fn bad(why: &'static str) -> BadShape {
-    BadShape { status: 400, why }
-}
-
-/// The value of a field that stands there at most once.
-fn only(fields: &[(String, String)], name: &str) -> Result<Option<String>, BadShape> {
-    let mut values = fields.iter().filter(|(sent, _)| sent == name).map(|(_, value)| value);
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(bad("a field is sent twice"));
-    }
-    first.map(|value| clean(value.clone())).transpose()
-}
-
-/// A NUL ends strings in many a PBX: what comes after it would be read by us alone.
-fn clean(value: String) -> Result<String, BadShape> {
-    if value.contains('\0') { Err(bad("a field holds a NUL character")) } else { Ok(value) }
-}
-
-fn header<'a>(request: &LoginRequest<'a>, name: &str) -> Result<Option<&'a str>, BadShape> {
-    let mut values = request.headers.iter().filter(|(sent, _)| *sent == name);
-    let first = values.next().map(|(_, value)| *value);
-    if values.next().is_some() {
-        return Err(bad("a header is sent twice"));
-    }
-    Ok(first)
 }
 
 /// The body must be of the one media type, in UTF-8, and not encoded.
 fn require_media_type(request: &LoginRequest<'_>, expected: &str) -> Result<(), BadShape> {
     let wrong = |why| Err(BadShape { status: 415, why });
-    if let Some(coding) = header(request, "content-encoding")?
-        && !coding.trim().eq_ignore_ascii_case("identity")
-    {
+    if is_compressed(request.headers)? {
         return wrong("the body is compressed");
     }
-    let Some(content_type) = header(request, "content-type")? else {
+    let Some(media_type) = MediaType::of(request.headers)? else {
         return wrong("the body's media type is not given");
     };
-    let mut parts = content_type.split(';');
-    if !parts.next().unwrap_or_default().trim().eq_ignore_ascii_case(expected) {
+    if !media_type.is(expected) {
         return wrong("the body's media type is not the login form's");
     }
-    for parameter in parts {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if name.trim().eq_ignore_ascii_case("charset") {
-            let charset = value.trim().trim_matches('"');
-            if !["utf-8", "utf8"].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8)) {
-                return wrong("the body's character set is not UTF-8");
-            }
-        }
+    if !media_type.is_utf8() {
+        return wrong("the body's character set is not UTF-8");
     }
     Ok(())
-}
-
-/// Name–value pairs of a form or query, decoded strictly.
-fn parse_form(bytes: &[u8]) -> Result<Vec<(String, String)>, BadShape> {
-    let text = std::str::from_utf8(bytes).map_err(|_| bad("the form is not UTF-8"))?;
-    if text.chars().any(|c| c.is_control() || c == ' ') {
-        return Err(bad("the form is not urlencoded"));
-    }
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(name)?, decode(value)?))
-        })
-        .collect()
-}
-
-fn decode(text: &str) -> Result<String, BadShape> {
-    let text = text.replace('+', " ");
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find('%') {
-        let digits = rest.as_bytes().get(at + 1..at + 3);
-        if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-            return Err(bad("the form has a broken percent-encoding"));
-        }
-        rest = &rest[at + 3..];
-    }
-    let decoded = percent_decode_str(&text).decode_utf8();
-    decoded.map(Into::into).map_err(|_| bad("the form is not UTF-8"))
-}
-
-/// JSON whose objects hold no member twice: readers disagree about which one counts.
-mod strict_json {
-    use std::fmt;
-
-    use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-    use serde_json::{Map, Value};
-
-    use super::{BadShape, bad};
-
-    pub(super) fn parse(body: &[u8]) -> Result<Value, BadShape> {
-        let Strict(value) =
-            serde_json::from_slice(body).map_err(|_| bad("the body is not strict JSON"))?;
-        Ok(value)
-    }
-
-    struct Strict(Value);
-
-    impl<'de> Deserialize<'de> for Strict {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_any(StrictVisitor).map(Strict)
-        }
-    }
-
-    struct StrictVisitor;
-
-    impl<'de> Visitor<'de> for StrictVisitor {
-        type Value = Value;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("JSON without duplicate members")
-        }
-
-        fn visit_unit<E>(self) -> Result<Value, E> {
-            Ok(Value::Null)
-        }
-
-        fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-            Ok(value.into())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-            let mut items = Vec::new();
-            while let Some(Strict(item)) = seq.next_element()? {
-                items.push(item);
-            }
-            Ok(Value::Array(items))
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-            let mut members = Map::new();
-            while let Some((name, Strict(value))) = map.next_entry::<String, Strict>()? {
-                // Two spellings of a member are one to a PBX that ignores case.
-                if members.keys().any(|known| known.eq_ignore_ascii_case(&name)) {
-                    return Err(A::Error::custom("duplicate member"));
-                }
-                members.insert(name, value);
-            }
-            Ok(Value::Object(members))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -17,19 +17,26 @@ mod pages;
 mod paths;
 mod problems;
 mod raw;
+mod request_body;
 mod session;
 mod subscriber;
+mod token;
 
 pub use answers::{AnswerKind, AnswerTemplate};
 pub use credentials::CredentialField;
-pub use exposure::{CorsPolicy, PathClass, TokenEndpoint, TokenMode};
+pub use exposure::{CorsPolicy, PathClass, TokenMode};
 pub use judge::{FirstResponse, Judgement};
-pub use login::{BadShape, Carrier, Csrf, HiddenFields, LoginEndpoint, LoginRequest, ReadLogin};
+pub use login::{Carrier, Csrf, HiddenFields, LoginEndpoint, LoginRequest, ReadLogin};
 pub use login_names::LoginNameProblem;
 pub use pages::PortalPages;
 pub use paths::PathSet;
 pub use problems::{ProfileProblem, ProfileProblems};
+pub use request_body::BadShape;
 pub use subscriber::{ApiCall, Filling, OwnPage, PinRead, PinWrite, Subscriber, WriteJudgement};
+pub use token::{
+    AskedGrant, BadTokenCall, FoundOwner, FoundTokens, ReadToken, Shown, TokenAsk, TokenCall,
+    TokenEndpoint, TokenJudgement, WhoAmI,
+};
 
 use regex::Regex;
 
@@ -47,6 +54,7 @@ pub struct Profile {
     credentials: credentials::Credentials,
     pages: PortalPages,
     subscriber: Subscriber,
+    who_am_i: Vec<WhoAmI>,
 }
 
 impl Profile {
@@ -232,6 +240,24 @@ impl Profile {
     /// The CORS policy of the API for a page of `origin`; `None`: no other origin may call it.
     pub fn allowed_cors(&self, path: &str, origin: &str) -> Option<&CorsPolicy> {
         self.exposure.allowed_cors(path, origin)
+    }
+
+    /// The PBX's token endpoint of this name.
+    pub fn token_endpoint(&self, name: &str) -> Option<&TokenEndpoint> {
+        self.exposure.tokens.iter().find(|token| token.name == name)
+    }
+
+    /// How the PBX is asked whose a bearer token is, in the order in which the ways are tried.
+    pub fn who_am_i(&self) -> &[WhoAmI] {
+        &self.who_am_i
+    }
+
+    /// The account that an answer of the PBX names; `None`: no name that could be one.
+    pub fn owner(&self, found: &FoundOwner) -> Option<LoginName> {
+        match found {
+            FoundOwner::Parts { user, tenant } => LoginName::new(user, tenant).ok(),
+            FoundOwner::Login(login) => self.login_name(login, None).ok(),
+        }
     }
 
     /// How tokens are handed out unless the configuration says otherwise (R-F3).

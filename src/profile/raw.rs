@@ -1,11 +1,13 @@
 //! The profile file as it is written, before it is checked.
 
 mod subscriber;
+mod token;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 pub(super) use subscriber::{RawOwnPage, RawPinRead, RawPinWrite, RawSubscriber};
+pub(super) use token::{RawToken, RawTokenBody, RawWhoAmI};
 
 use super::exposure::TokenMode;
 
@@ -25,6 +27,8 @@ pub(super) struct RawProfile {
     pub exposure: RawExposure,
     #[serde(default)]
     pub token: Vec<RawToken>,
+    #[serde(default)]
+    pub whoami: Vec<Spanned<RawWhoAmI>>,
     #[serde(default)]
     pub credentials: RawCredentials,
     pub pages: RawPages,
@@ -177,13 +181,6 @@ pub(super) struct RawCors {
     pub headers: Vec<String>,
     #[serde(default)]
     pub max_age: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawToken {
-    pub name: String,
-    pub paths: Vec<Text>,
 }
 
 #[derive(Deserialize, Default)]

@@ -195,17 +195,35 @@ impl ApiCall {
 
     /// Media type and body, where there is one. It holds the PIN.
     pub fn body(&self, filling: &Filling<'_>) -> Option<(&'static str, String)> {
+        self.body_with(&|place| filling.value(place).to_owned())
+    }
+
+    /// Path and query of a call that has no places.
+    pub(super) fn fixed_target(&self) -> String {
+        self.path.fill(|_| String::new())
+    }
+
+    /// Media type and body of a call that has no places.
+    pub(super) fn fixed_body(&self) -> Option<(&'static str, String)> {
+        self.body_with(&|_| String::new())
+    }
+
+    fn body_with(&self, value: &impl Fn(Place) -> String) -> Option<(&'static str, String)> {
         match &self.body {
             ApiBody::None => None,
             ApiBody::Form(fields) => {
                 let mut form = Serializer::new(String::new());
                 for (name, template) in fields {
-                    form.append_pair(name, &template.fill(|place| filling.value(place).to_owned()));
+                    form.append_pair(name, &template.fill(value));
                 }
                 Some(("application/x-www-form-urlencoded", form.finish()))
             }
-            ApiBody::Json(json) => Some(("application/json", json.fill(filling).to_string())),
+            ApiBody::Json(json) => Some(("application/json", json.fill(value).to_string())),
         }
+    }
+
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.path.has(place) || self.body.has(place)
     }
 }
 
@@ -323,13 +341,13 @@ impl JsonTemplate {
         }
     }
 
-    fn fill(&self, filling: &Filling<'_>) -> Value {
+    fn fill(&self, value: &impl Fn(Place) -> String) -> Value {
         match self {
-            Self::Text(template) => template.fill(|place| filling.value(place).to_owned()).into(),
-            Self::Other(value) => value.clone(),
-            Self::List(items) => items.iter().map(|item| item.fill(filling)).collect(),
+            Self::Text(template) => template.fill(value).into(),
+            Self::Other(other) => other.clone(),
+            Self::List(items) => items.iter().map(|item| item.fill(value)).collect(),
             Self::Object(members) => {
-                members.iter().map(|(key, value)| (key.clone(), value.fill(filling))).collect()
+                members.iter().map(|(key, member)| (key.clone(), member.fill(value))).collect()
             }
         }
     }

@@ -27,7 +27,7 @@ impl Checker<'_> {
 
     fn pin_write(&mut self, raw: &Spanned<RawPinWrite>) -> Option<PinWrite> {
         let (at, raw) = (start(raw), raw.get_ref());
-        let call = self.call(
+        let call = self.user_call(
             at,
             (raw.method.as_ref(), &raw.path),
             (raw.form.as_ref(), raw.json.as_ref()),
@@ -49,12 +49,12 @@ impl Checker<'_> {
 
     fn pin_read(&mut self, raw: &Spanned<RawPinRead>) -> Option<PinRead> {
         let (at, raw) = (start(raw), raw.get_ref());
-        let call = self.call(
+        let call = self.user_call(
             at,
             (raw.method.as_ref(), &raw.path),
             (raw.form.as_ref(), raw.json.as_ref()),
         )?;
-        if call.path.has(Place::Pin) || call.body.has(Place::Pin) {
+        if call.has(Place::Pin) {
             self.0.add(at, "a PIN that is to be read cannot be filled in", "take {pin} away");
         }
         let pin = raw.pin.get_ref();
@@ -81,7 +81,22 @@ impl Checker<'_> {
         OwnPage { path: self.path(&raw.path), fields: raw.fields.clone(), signs }
     }
 
-    fn call(
+    /// A call about a user.
+    fn user_call(
+        &mut self,
+        at: Option<usize>,
+        line: (Option<&Text>, &Text),
+        body: (Option<&BTreeMap<String, Text>>, Option<&Spanned<Value>>),
+    ) -> Option<ApiCall> {
+        let call = self.call(at, line, body)?;
+        if !call.has(Place::Extension) && !call.has(Place::Login) {
+            let hint = "put {extension} (and {tenant}) or {login} into the path or the body";
+            self.0.add(at, "this request does not say whose PIN it is about", hint);
+        }
+        Some(call)
+    }
+
+    pub(super) fn call(
         &mut self,
         at: Option<usize>,
         (method, path): (Option<&Text>, &Text),
@@ -114,13 +129,7 @@ impl Checker<'_> {
             None if matches!(body, ApiBody::None) => "GET".to_owned(),
             None => "POST".to_owned(),
         };
-        let call = ApiCall { method, path: self.template(path)?, body };
-        let named = |place| call.path.has(place) || call.body.has(place);
-        if !named(Place::Extension) && !named(Place::Login) {
-            let hint = "put {extension} (and {tenant}) or {login} into the path or the body";
-            self.0.add(at, "this request does not say whose PIN it is about", hint);
-        }
-        Some(call)
+        Some(ApiCall { method, path: self.template(path)?, body })
     }
 
     fn template(&mut self, raw: &Text) -> Option<Template> {

@@ -92,7 +92,7 @@ fn all_shapes_are_read_at_all_endpoints() {
             ] {
                 let headers: Vec<_> =
                     kind.into_iter().chain(client_in_basic.then_some(BASIC)).collect();
-                let read = read(endpoint, (method, &headers), query.map(|q| q.as_str()), &body);
+                let read = read(endpoint, (method, &headers), query.map(String::as_str), &body);
                 let read = read.unwrap_or_else(|bad| panic!("{endpoint} {kind:?}: {bad}"));
                 let AskedGrant::Password { user, secret } = &read.grant else { panic!() };
                 assert_eq!((user.as_str(), secret.expose()), (FIELDS[3].1, FIELDS[4].1));

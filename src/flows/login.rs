@@ -362,7 +362,7 @@ async fn too_late(
     Ok(Verdict::TooLate(reject(services, &account, attempt.channel, asker(attempt)).await?))
 }
 
-async fn create(services: &Services, login: &LoginName) -> Result<Account, Outage> {
+pub(super) async fn create(services: &Services, login: &LoginName) -> Result<Account, Outage> {
     let id = AccountId(Uuid::from_bytes(services.random.bytes()));
     let new = NewAccount {
         login: login.clone(),

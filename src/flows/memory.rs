@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use crate::domain::account::AccountId;
 use crate::domain::grant::TokenHash;
 use crate::domain::login_name::LoginName;
-use crate::domain::session::LiveSession;
+use crate::domain::session::{LiveSession, SessionId};
 
 /// Tokens that are looked up once, not with each request.
 const TOKENS: u64 = 100_000;
@@ -18,6 +18,8 @@ const TOKENS: u64 = 100_000;
 const OWNERS: u64 = 100_000;
 /// Secrets that were refused.
 const REFUSED: u64 = 100_000;
+/// Applications for which the PBX is asked for another token.
+const RENEWALS: u64 = 100_000;
 /// Nothing here is kept longer, whatever the clock of the policies says.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -52,23 +54,28 @@ pub struct Memory {
     tokens: Cache<TokenHash, KnownToken>,
     owners: Cache<TokenHash, (LoginName, Timestamp)>,
     refused: Cache<Tried, (RefusedAs, Timestamp)>,
+    renewals: Cache<SessionId, Arc<Renewal>>,
 }
+
+/// The turn of whoever renews what the PBX knows an application by; in it, when that last failed.
+pub(super) type Renewal = tokio::sync::Mutex<Option<Timestamp>>;
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { tokens: cache(TOKENS), owners: cache(OWNERS), refused: cache(REFUSED) }
+        Self {
+            tokens: cache(TOKENS),
+            owners: cache(OWNERS),
+            refused: cache(REFUSED),
+            renewals: cache(RENEWALS),
+        }
     }
 }
 
 impl Memory {
-    /// A token that is known and has not ended; its family may have.
+    /// A token that is known and whose own time is not over. Its family may have ended: that is
+    /// remembered, too, so that it is not looked up again with every request.
     pub fn token(&self, hash: &TokenHash, now: Timestamp) -> Option<KnownToken> {
-        let known = self.tokens.get(hash).filter(|known| known.expires_at > now)?;
-        if known.session.has_ended() {
-            self.tokens.invalidate(hash);
-            return None;
-        }
-        Some(known)
+        self.tokens.get(hash).filter(|known| known.expires_at > now)
     }
 
     /// Remembers a token.
@@ -86,6 +93,11 @@ impl Memory {
     /// Remembers whose it is.
     pub fn keep_owner(&self, hash: TokenHash, owner: LoginName, now: Timestamp) {
         self.owners.insert(hash, (owner, now));
+    }
+
+    /// The turn to renew what the PBX knows this family by.
+    pub(super) fn renewal(&self, family: &SessionId) -> Arc<Renewal> {
+        self.renewals.get_with(*family, Arc::default)
     }
 
     pub(super) fn refused(

@@ -3,6 +3,7 @@
 
 pub mod account_security;
 pub mod accounts;
+pub mod api;
 mod attempt;
 pub mod bounces;
 pub mod bulk;

@@ -6,6 +6,12 @@ ALTER TABLE sessions ADD COLUMN expires_at INTEGER;
 
 CREATE INDEX sessions_by_expires_at ON sessions (expires_at) WHERE expires_at IS NOT NULL;
 
+-- The limits of portal sessions do not hold for families: looking for what is idle passes them by.
+DROP INDEX sessions_by_last_seen;
+DROP INDEX sessions_by_created_at;
+CREATE INDEX sessions_by_last_seen ON sessions (last_seen) WHERE expires_at IS NULL;
+CREATE INDEX sessions_by_created_at ON sessions (created_at) WHERE expires_at IS NULL;
+
 -- The PBX's tokens that went through our hands, by SHA-256.
 CREATE TABLE noted_tokens (
     hash        BLOB PRIMARY KEY NOT NULL CHECK (length(hash) = 32),
@@ -27,3 +33,5 @@ CREATE TABLE refresh_chains (
     turned_at   INTEGER,
     answer      BLOB
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX refresh_chains_by_turned_at ON refresh_chains (turned_at) WHERE answer IS NOT NULL;

@@ -16,7 +16,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use super::sqlite::{ChangeMark, SqliteSessions};
+use super::sqlite::{ChangeMark, Limits, SqliteSessions, Stale};
 use crate::domain::account::AccountId;
 use crate::domain::session::{JarState, LiveSession, SessionId, SessionRecord};
 use crate::ports::{SessionStore, Unavailable};
@@ -265,29 +265,25 @@ impl SessionStore for CachedSessions {
         &self,
         idle_before: Timestamp,
         created_before: Option<Timestamp>,
+        now: Timestamp,
     ) -> Result<u64, Unavailable> {
         self.flush().await?;
         // The memory knows better: last-seen is written back at most once a minute, and an open
         // WebSocket is not cut by the idle limit.
-        let in_use = |id: &SessionId, created_at: Timestamp| {
-            created_before.is_none_or(|before| created_at >= before)
-                && self.registered(id).is_some_and(|session| {
+        let in_use = |stale: &Stale| {
+            stale.is_portal
+                && created_before.is_none_or(|before| stale.created_at >= before)
+                && self.registered(&stale.id).is_some_and(|session| {
                     session.last_seen() >= idle_before || session.watched() > 0
                 })
         };
-        let stale = self.durable.stale(idle_before, created_before).await?;
-        let doomed: Vec<SessionId> = stale
-            .into_iter()
-            .filter(|(id, created_at)| !in_use(id, *created_at))
-            .map(|(id, _)| id)
-            .collect();
+        let limits = Limits { idle_before, created_before, now };
+        let stale = self.durable.stale(&limits).await?;
+        let doomed: Vec<SessionId> =
+            stale.into_iter().filter(|stale| !in_use(stale)).map(|stale| stale.id).collect();
         let unfinished = SweepUnlessDone::new(&self.sweep);
-        let deleted: HashSet<SessionId> = self
-            .durable
-            .delete_stale(&doomed, idle_before, created_before)
-            .await?
-            .into_iter()
-            .collect();
+        let deleted: HashSet<SessionId> =
+            self.durable.delete_stale(&doomed, &limits).await?.into_iter().collect();
         for id in &deleted {
             self.forget(id);
         }
@@ -297,6 +293,10 @@ impl SessionStore for CachedSessions {
 
     async fn count(&self) -> Result<u64, Unavailable> {
         self.durable.count().await
+    }
+
+    async fn count_families(&self) -> Result<u64, Unavailable> {
+        self.durable.count_families().await
     }
 }
 

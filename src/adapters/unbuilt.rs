@@ -7,13 +7,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::domain::access_token::{AccessClaims, BadToken};
-use crate::domain::grant::TokenHash;
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
-use crate::domain::session::SessionId;
 use crate::ports::{
-    NotedToken, PbxTokenAnswer, PbxTokenRequest, Rotated, Rotation, TokenIssuer, TokenSigner,
-    TokenStore, Unavailable,
+    PbxTokenAnswer, PbxTokenRequest, TokenIssuer, TokenSigner, Unavailable,
 };
 
 /// Answers nothing.
@@ -41,25 +38,6 @@ impl TokenIssuer for Unbuilt {
         false
     }
     async fn forget(&self, _: &str, _: &Secret, _: usize) {}
-}
-
-#[async_trait]
-impl TokenStore for Unbuilt {
-    async fn note(&self, _: &[NotedToken], _: &[TokenHash]) -> Result<bool, Unavailable> {
-        Err(unbuilt())
-    }
-    async fn find(&self, _: &TokenHash) -> Result<Option<NotedToken>, Unavailable> {
-        Err(unbuilt())
-    }
-    async fn begin_chain(&self, _: &SessionId, _: TokenHash) -> Result<bool, Unavailable> {
-        Err(unbuilt())
-    }
-    async fn rotate(&self, _: &Rotation) -> Result<Rotated, Unavailable> {
-        Err(unbuilt())
-    }
-    async fn purge(&self, _: Timestamp) -> Result<(), Unavailable> {
-        Ok(())
-    }
 }
 
 impl TokenSigner for Unbuilt {

@@ -19,7 +19,7 @@ use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
-    SqliteKeptForms, SqliteOutbox, SqliteSessions,
+    SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
 use crate::adapters::unbuilt::Unbuilt;
 use crate::config::{self, Config, Disclosure, HostPolicy, RejectAction};
@@ -115,7 +115,7 @@ pub(super) async fn assemble(
         portal: Arc::new(ObservedPortal::new(Arc::new(driver), Arc::clone(&metrics))),
         clock,
         issuer: Arc::new(Unbuilt),
-        tokens: Arc::new(Unbuilt),
+        tokens: Arc::new(SqliteTokens::new(database.clone())),
         signer: Arc::new(Unbuilt),
         memory: Arc::default(),
         turns: Arc::default(),

@@ -122,6 +122,9 @@ pub(super) fn start(config: &Config, parts: &Parts, stop: CancellationToken) -> 
             if let Ok(count) = services.sessions.count().await {
                 metrics.sessions(count);
             }
+            if let Ok(count) = services.sessions.count_families().await {
+                metrics.token_families(count);
+            }
             if let Ok(open) = services.credentials.open_write_backs().await {
                 metrics.pin_writebacks_open(open);
             }

@@ -6,12 +6,17 @@
 //! any other. What differs is what the client shows ([`GrantKind`]), what the PBX is shown
 //! ([`PbxAccess`]), and how long it lives: until a fixed moment, however much it is used.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::api_client::ClientCredentials;
 use super::secret::Secret;
+
+/// The answer of a refresh is not repeated later than this, whatever is configured.
+pub const LONGEST_REUSE_GRACE: Duration = Duration::from_secs(5 * 60);
 
 /// What the client of a grant shows with its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -39,7 +39,8 @@ pub async fn sweep(services: &Services) -> Result<(), Unavailable> {
     services.sessions.flush().await?;
     let idle_before = now - policies.session.idle;
     let created_before = policies.session.absolute.map(|life| now - life);
-    services.sessions.purge(idle_before, created_before).await?;
+    services.sessions.purge(idle_before, created_before, now).await?;
+    services.tokens.purge(now).await?;
     // Public forms are counted in the same place, perhaps over a longer time.
     let forms = policies.public_forms_per_address.map_or(Duration::ZERO, |limit| limit.per);
     let longest =

@@ -45,13 +45,18 @@ pub trait SessionStore: Send + Sync {
     /// Writes back what is only in memory (last-seen times). Called once a minute and at the end.
     async fn flush(&self) -> Result<(), Unavailable>;
 
-    /// Deletes sessions last seen before `idle_before` or created before `created_before`.
+    /// Deletes portal sessions last seen before `idle_before` or created before `created_before`,
+    /// and families of tokens that have ended by `now`, however much they are used.
     async fn purge(
         &self,
         idle_before: Timestamp,
         created_before: Option<Timestamp>,
+        now: Timestamp,
     ) -> Result<u64, Unavailable>;
 
-    /// How many sessions there are.
+    /// How many portal sessions there are.
     async fn count(&self) -> Result<u64, Unavailable>;
+
+    /// How many families of tokens there are.
+    async fn count_families(&self) -> Result<u64, Unavailable>;
 }

@@ -84,6 +84,6 @@ pub trait TokenStore: Send + Sync {
     /// the same token one is [`Rotated::Now`].
     async fn rotate(&self, rotation: &Rotation) -> Result<Rotated, Unavailable>;
 
-    /// Forgets noted tokens that expired before `before`.
+    /// Forgets noted tokens that expired before `before`, and answers that nobody may repeat then.
     async fn purge(&self, before: Timestamp) -> Result<(), Unavailable>;
 }

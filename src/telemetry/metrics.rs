@@ -31,6 +31,7 @@ pub struct Metrics {
     password_hash: Histogram,
     password_hash_queue: Gauge,
     sessions_active: Gauge,
+    token_families: Gauge,
     cache_hits: Counter,
     cache_misses: Counter,
     upstream_up: Family<ServerLabel, Gauge>,
@@ -117,7 +118,9 @@ impl Metrics {
             ),
             password_hash_queue: add
                 .metric("password_hash_queue", "Hashes that wait for a free core"),
-            sessions_active: add.metric("sessions_active", "Sessions in the store"),
+            sessions_active: add.metric("sessions_active", "Portal sessions in the store"),
+            token_families: add
+                .metric("token_families", "Families of applications' tokens in the store"),
             cache_hits: add.metric("session_cache_hits", "Sessions found in memory"),
             cache_misses: add.metric("session_cache_misses", "Sessions looked up in the store"),
             upstream_up: add.metric("upstream_up", "Whether a PBX server answers (1) or not (0)"),
@@ -184,6 +187,11 @@ impl Metrics {
     /// This many sessions exist.
     pub fn sessions(&self, active: u64) {
         self.sessions_active.set(gauge(active));
+    }
+
+    /// This many families of applications' tokens exist.
+    pub fn token_families(&self, active: u64) {
+        self.token_families.set(gauge(active));
     }
 
     /// A session was found in memory.
@@ -326,6 +334,7 @@ mod tests {
         metrics.password_hashed(Duration::from_millis(21));
         metrics.password_hash_waiting(2);
         metrics.sessions(7);
+        metrics.token_families(9);
         metrics.session_cache_hit();
         metrics.session_cache_miss();
         metrics.upstream("http://127.0.0.1:9080", true);
@@ -354,6 +363,7 @@ mod tests {
             "passgate_password_hash_seconds_count 1",
             "passgate_password_hash_queue 2",
             "passgate_sessions_active 7",
+            "passgate_token_families 9",
             "passgate_session_cache_hits_total 1",
             "passgate_session_cache_misses_total 1",
             r#"passgate_upstream_up{server="http://127.0.0.1:9080"} 1"#,

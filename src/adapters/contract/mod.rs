@@ -7,6 +7,7 @@ mod bounces;
 mod campaigns;
 mod codes;
 mod credentials;
+mod families;
 mod hasher;
 mod kept_forms;
 mod mail_limits;
@@ -14,6 +15,7 @@ mod outage;
 mod outbox;
 mod session_cache;
 mod sessions;
+mod tokens;
 mod vault;
 mod write_backs;
 
@@ -30,7 +32,7 @@ use super::random::OsRandom;
 use super::session_cache::CachedSessions;
 use super::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
-    SqliteKeptForms, SqliteOutbox, SqliteSessions,
+    SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
 use crate::domain::account::{Account, AccountId, NewAccount, Role};
 use crate::domain::jar::Jar;
@@ -68,6 +70,7 @@ struct World {
     outbox: SqliteOutbox,
     campaigns: SqliteCampaigns,
     attempts: SqliteAttempts,
+    tokens: SqliteTokens,
     sessions: Arc<CachedSessions>,
 }
 
@@ -109,6 +112,7 @@ impl World {
             outbox: SqliteOutbox::new(database.clone()),
             campaigns: SqliteCampaigns::new(database.clone()),
             attempts: SqliteAttempts::new(database.clone()),
+            tokens: SqliteTokens::new(database.clone()),
             sessions: Arc::new(CachedSessions::new(durable, 1000)),
             database,
         }

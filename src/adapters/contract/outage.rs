@@ -3,12 +3,14 @@
 use super::write_backs::{OURS, entry_of};
 use super::{World, fresh_id, login, new_account, run_against};
 use crate::domain::campaign::{Audience, CampaignId, CampaignKind, Order};
+use crate::domain::grant::TokenHash;
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject, LockoutPolicy};
 use crate::domain::mail::{AddressLimit, MailKind, MailLimit, Portion};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{
     AccountChange, AccountQuery, AccountStore, AttemptStore, CampaignStore, CodeStore,
-    CredentialChange, CredentialStore, NewCampaign, Outbox, PlanPart, Reserved, SessionStore,
+    CredentialChange, CredentialStore, NewCampaign, Outbox, PlanPart, Reserved, Rotation, SessionStore,
+    TokenStore,
 };
 
 async fn every_answer_is_unavailable(world: World) {
@@ -106,6 +108,23 @@ async fn every_answer_is_unavailable(world: World) {
     campaigns.list(None, None, 1).await.unwrap_err();
     campaigns.purge(now).await.unwrap_err();
 
+    let tokens = &world.tokens;
+    let hash = TokenHash([7; 32]);
+    tokens.find(&hash).await.unwrap_err();
+    tokens.note(&[], &[]).await.unwrap_err();
+    tokens.begin_chain(&session_id, hash).await.unwrap_err();
+    let rotation = Rotation {
+        family: session_id,
+        shown: 0,
+        shown_hash: hash,
+        successor: hash,
+        answer: None,
+        repeatable_since: now,
+        now,
+    };
+    tokens.rotate(&rotation).await.unwrap_err();
+    tokens.purge(now).await.unwrap_err();
+
     let sessions = &world.sessions;
     sessions.find(&session_id).await.unwrap_err();
     sessions.open(world.session_of(&account)).await.unwrap_err();
@@ -114,8 +133,9 @@ async fn every_answer_is_unavailable(world: World) {
     sessions.end_all(id, None).await.unwrap_err();
     sessions.of_account(id).await.unwrap_err();
     sessions.flush().await.unwrap_err();
-    sessions.purge(now, None).await.unwrap_err();
+    sessions.purge(now, None, now).await.unwrap_err();
     sessions.count().await.unwrap_err();
+    sessions.count_families().await.unwrap_err();
     sessions.revalidate().await.unwrap_err();
     // The hot path goes on: who is signed in stays so while the store is away.
     assert!(!session.has_ended());

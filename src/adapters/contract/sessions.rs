@@ -228,12 +228,12 @@ async fn a_purge_spares_what_is_in_use(world: World) {
     // Too little to be written back, enough to live on.
     busy.touch(world.now());
     let limit = begun + std::time::Duration::from_secs(30);
-    assert_eq!(world.sessions.purge(limit, None).await.unwrap(), 1);
+    assert_eq!(world.sessions.purge(limit, None, world.now()).await.unwrap(), 1);
     assert_eq!((idle.has_ended(), busy.has_ended(), watched.has_ended()), (true, false, false));
     world.pass(100_000);
     busy.touch(world.now());
     // The absolute limit spares nobody.
-    assert_eq!(world.sessions.purge(limit, Some(limit)).await.unwrap(), 2);
+    assert_eq!(world.sessions.purge(limit, Some(limit), world.now()).await.unwrap(), 2);
     assert!(busy.has_ended() && watched.has_ended());
     assert_eq!(world.sessions.count().await.unwrap(), 0);
 }

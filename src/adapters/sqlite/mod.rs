@@ -20,6 +20,7 @@ mod open;
 mod outbox;
 mod ring_check;
 mod sessions;
+mod tokens;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -39,7 +40,9 @@ pub use self::kept_forms::SqliteKeptForms;
 pub use self::open::OpenError;
 pub use self::outbox::SqliteOutbox;
 pub use self::ring_check::RingCheckError;
+pub(crate) use self::sessions::{Limits, Stale};
 pub use self::sessions::SqliteSessions;
+pub use self::tokens::SqliteTokens;
 use crate::domain::account::AccountId;
 use crate::ports::Unavailable;
 

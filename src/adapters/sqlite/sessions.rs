@@ -25,6 +25,24 @@ pub struct SqliteSessions {
     vault: Arc<dyn Vault>,
 }
 
+/// What ends a session that nobody ends.
+pub(crate) struct Limits {
+    /// Portal sessions last seen before …
+    pub idle_before: Timestamp,
+    /// … or created before.
+    pub created_before: Option<Timestamp>,
+    /// Families whose end has come by now.
+    pub now: Timestamp,
+}
+
+/// A session that is over, as far as the table knows.
+pub(crate) struct Stale {
+    pub id: SessionId,
+    pub created_at: Timestamp,
+    /// A browser's, whose user may have been seen since by who holds it in memory.
+    pub is_portal: bool,
+}
+
 /// Ids per statement.
 const BATCH: usize = 2_000;
 
@@ -249,26 +267,29 @@ impl SqliteSessions {
         Ok(valid)
     }
 
-    /// Sessions last seen before `idle_before` or created before `created_before`, as far as the
-    /// table knows; with the time of their creation.
-    pub(crate) async fn stale(
-        &self,
-        idle_before: Timestamp,
-        created_before: Option<Timestamp>,
-    ) -> Result<Vec<(SessionId, Timestamp)>, Unavailable> {
+    /// What is over, as far as the table knows.
+    pub(crate) async fn stale(&self, limits: &Limits) -> Result<Vec<Stale>, Unavailable> {
         let rows = sqlx::query(
-            "SELECT id, created_at FROM sessions
-              WHERE last_seen < ?1 OR (?2 IS NOT NULL AND created_at < ?2)",
+            "SELECT id, created_at, TRUE AS is_portal FROM sessions
+              WHERE expires_at IS NULL AND last_seen < ?1
+             UNION SELECT id, created_at, TRUE FROM sessions
+              WHERE expires_at IS NULL AND created_at < ?2
+             UNION SELECT id, created_at, FALSE FROM sessions WHERE expires_at <= ?3",
         )
-        .bind(to_micros(idle_before))
-        .bind(created_before.map(to_micros))
+        .bind(to_micros(limits.idle_before))
+        .bind(limits.created_before.map(to_micros))
+        .bind(to_micros(limits.now))
         .fetch_all(self.database.readers())
         .await
         .map_err(unavailable)?;
         rows.iter()
             .map(|row| {
                 let created_at = row.try_get("created_at").map_err(unavailable)?;
-                Ok((session_id(row)?, from_micros(created_at)?))
+                Ok(Stale {
+                    id: session_id(row)?,
+                    created_at: from_micros(created_at)?,
+                    is_portal: row.try_get("is_portal").map_err(unavailable)?,
+                })
             })
             .collect()
     }
@@ -277,8 +298,7 @@ impl SqliteSessions {
     pub(crate) async fn delete_stale(
         &self,
         ids: &[SessionId],
-        idle_before: Timestamp,
-        created_before: Option<Timestamp>,
+        limits: &Limits,
     ) -> Result<Vec<SessionId>, Unavailable> {
         let mut deleted = Vec::new();
         for batch in ids.chunks(BATCH) {
@@ -287,12 +307,15 @@ impl SqliteSessions {
             let rows = sqlx::query(
                 "DELETE FROM sessions
                   WHERE id IN (SELECT unhex(value) FROM json_each(?1))
-                    AND (last_seen < ?2 OR (?3 IS NOT NULL AND created_at < ?3))
+                    AND CASE WHEN expires_at IS NULL
+                             THEN last_seen < ?2 OR (?3 IS NOT NULL AND created_at < ?3)
+                             ELSE expires_at <= ?4 END
                  RETURNING id",
             )
             .bind(json!(asked).to_string())
-            .bind(to_micros(idle_before))
-            .bind(created_before.map(to_micros))
+            .bind(to_micros(limits.idle_before))
+            .bind(limits.created_before.map(to_micros))
+            .bind(to_micros(limits.now))
             .fetch_all(&mut *transaction)
             .await
             .map_err(unavailable)?;
@@ -304,9 +327,18 @@ impl SqliteSessions {
         Ok(deleted)
     }
 
-    /// How many sessions there are.
+    /// How many portal sessions there are.
     pub(crate) async fn count(&self) -> Result<u64, Unavailable> {
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM sessions")
+        self.counted("SELECT count(*) FROM sessions WHERE expires_at IS NULL").await
+    }
+
+    /// How many families of tokens there are.
+    pub(crate) async fn count_families(&self) -> Result<u64, Unavailable> {
+        self.counted("SELECT count(*) FROM sessions WHERE expires_at IS NOT NULL").await
+    }
+
+    async fn counted(&self, query: &'static str) -> Result<u64, Unavailable> {
+        let count: i64 = sqlx::query_scalar(query)
             .fetch_one(self.database.readers())
             .await
             .map_err(unavailable)?;
@@ -325,7 +357,8 @@ impl SqliteSessions {
         record: &SessionRecord,
         access: Option<&PbxAccess>,
     ) -> Result<Option<Vec<u8>>, Unavailable> {
-        let (Some(grant), Some(access)) = (&record.grant, access) else { return Ok(None) };
+        let Some(grant) = &record.grant else { return Ok(None) };
+        let access = access.ok_or_else(|| unreadable("a grant without its access"))?;
         grants::seal(&*self.vault, &record.id, grant, access).map(Some)
     }
 

@@ -19,7 +19,7 @@ use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
-    SqliteKeptForms, SqliteOutbox, SqliteSessions,
+    SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
 use crate::adapters::unbuilt::Unbuilt;
 use crate::domain::jar::Jar;
@@ -120,7 +120,7 @@ pub(crate) async fn gateway() -> Gateway {
         codes: Arc::new(SqliteCodes::new(database.clone())),
         kept_forms: Arc::new(SqliteKeptForms::new(database.clone())),
         outbox: Arc::new(SqliteOutbox::new(database.clone())),
-        campaigns: Arc::new(SqliteCampaigns::new(database)),
+        campaigns: Arc::new(SqliteCampaigns::new(database.clone())),
         mail: Some(MailOffice { composer: Arc::new(NoPostman), transport: Arc::new(NoPostman) }),
         subscribers: Arc::new(NoSubscribers),
         audit: heard.clone(),
@@ -130,7 +130,7 @@ pub(crate) async fn gateway() -> Gateway {
         clock: clock.clone(),
         random,
         issuer: Arc::new(Unbuilt),
-        tokens: Arc::new(Unbuilt),
+        tokens: Arc::new(SqliteTokens::new(database)),
         signer: Arc::new(Unbuilt),
         memory: Arc::default(),
         turns: Arc::default(),

@@ -44,7 +44,7 @@ use crate::adapters::random::OsRandom;
 use crate::adapters::session_cache::CachedSessions;
 use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
-    SqliteKeptForms, SqliteOutbox, SqliteSessions,
+    SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
 use crate::adapters::unbuilt::Unbuilt;
 use crate::demo::portal::{LegacyPortal, Options};
@@ -179,7 +179,7 @@ impl World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random,
             issuer: Arc::new(Unbuilt),
-            tokens: Arc::new(Unbuilt),
+            tokens: Arc::new(SqliteTokens::new(database.clone())),
             signer: Arc::new(Unbuilt),
             memory: Arc::default(),
             turns: Arc::default(),

@@ -8,6 +8,7 @@ mod file;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -52,12 +53,21 @@ pub enum KeyState {
     Retired,
 }
 
+/// See [`KeyRing::derive`].
+pub struct DerivedKey {
+    /// When the key was made that it comes from.
+    pub created_at: Timestamp,
+    /// The secret.
+    pub secret: Zeroizing<[u8; 32]>,
+}
+
 /// The keys that seal PINs, jars and cookies.
 pub struct KeyRing {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     ring: ArcSwap<Ring>,
+    changes: AtomicU64,
     /// When the file was last read because of an unknown key; also serialises changes of the ring.
     reread: Mutex<Option<Instant>>,
 }
@@ -82,7 +92,8 @@ impl KeyRing {
         };
         let path = path.to_owned();
         let reread = Mutex::new(None);
-        Ok(Self { path, clock, random, ring: ArcSwap::from_pointee(ring), reread })
+        let (ring, changes) = (ArcSwap::from_pointee(ring), AtomicU64::new(0));
+        Ok(Self { path, clock, random, ring, changes, reread })
     }
 
     /// The keys, oldest first.
@@ -103,8 +114,49 @@ impl KeyRing {
         let info = key.info();
         ring.keys.push(key);
         file::replace(&self.path, &ring)?;
-        self.ring.store(Arc::new(ring));
+        self.take_in(ring);
         Ok(info)
+    }
+
+    /// A secret for each key of the ring, made from it for one purpose and good for no other: the
+    /// newest first. Nodes that share the ring derive the same.
+    #[allow(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    pub fn derive(&self, purpose: &str) -> Vec<DerivedKey> {
+        let ring = self.ring.load();
+        let newest = ring.newest();
+        let older = ring.keys.iter().rev().filter(|key| key.id != newest.id);
+        std::iter::once(newest)
+            .chain(older)
+            .map(|key| {
+                let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&*key.key)
+                    .expect("HMAC takes keys of any length");
+                mac.update(purpose.as_bytes());
+                let secret = Zeroizing::new(mac.finalize().into_bytes().into());
+                DerivedKey { created_at: key.created_at, secret }
+            })
+            .collect()
+    }
+
+    /// Moves whenever the ring may have changed: what was derived before is to be derived anew.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Reads the file again if that was not done for `patience` (at least a second): another node
+    /// may have rotated the ring.
+    pub fn look_again(&self, patience: Duration) {
+        let mut last = self.reread.lock();
+        if last.is_none_or(|last| last.elapsed() >= patience.max(REREAD)) {
+            *last = Some(Instant::now());
+            if let Ok(Some(ring)) = file::read(&self.path) {
+                self.take_in(ring);
+            }
+        }
+    }
+
+    fn take_in(&self, ring: Ring) {
+        self.ring.store(Arc::new(ring));
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// A value for the database to keep, by which it knows its ring again.
@@ -119,13 +171,7 @@ impl KeyRing {
     }
 
     fn reread_for(&self, id: u32) -> Option<Arc<Ring>> {
-        let mut last = self.reread.lock();
-        if last.is_none_or(|last| last.elapsed() >= REREAD) {
-            *last = Some(Instant::now());
-            if let Ok(Some(ring)) = file::read(&self.path) {
-                self.ring.store(Arc::new(ring));
-            }
-        }
+        self.look_again(REREAD);
         Some(self.ring.load_full()).filter(|ring| ring.key(id).is_some())
     }
 }

@@ -12,4 +12,5 @@ pub mod random;
 pub mod session_cache;
 pub mod smtp;
 pub mod sqlite;
+pub mod token_signer;
 pub mod unbuilt;

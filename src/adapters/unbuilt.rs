@@ -3,15 +3,10 @@
 use std::net::IpAddr;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use serde_json::Value;
 
-use crate::domain::access_token::{AccessClaims, BadToken};
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
-use crate::ports::{
-    PbxTokenAnswer, PbxTokenRequest, TokenIssuer, TokenSigner, Unavailable,
-};
+use crate::ports::{PbxTokenAnswer, PbxTokenRequest, TokenIssuer, Unavailable};
 
 /// Answers nothing.
 pub struct Unbuilt;
@@ -38,19 +33,4 @@ impl TokenIssuer for Unbuilt {
         false
     }
     async fn forget(&self, _: &str, _: &Secret, _: usize) {}
-}
-
-impl TokenSigner for Unbuilt {
-    fn sign(&self, _: &AccessClaims) -> String {
-        String::new()
-    }
-    fn verify(&self, _: &str, _: Timestamp) -> Result<AccessClaims, BadToken> {
-        Err(BadToken::Foreign)
-    }
-    fn looks_own(&self, _: &str) -> bool {
-        false
-    }
-    fn jwks(&self, _: Timestamp) -> Value {
-        Value::Null
-    }
 }

@@ -21,6 +21,7 @@ use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
     SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
+use crate::adapters::token_signer::KeyRingSigner;
 use crate::adapters::unbuilt::Unbuilt;
 use crate::config::{self, Config, Disclosure, HostPolicy, RejectAction};
 use crate::domain::grant::GrantKind;
@@ -116,7 +117,7 @@ pub(super) async fn assemble(
         clock,
         issuer: Arc::new(Unbuilt),
         tokens: Arc::new(SqliteTokens::new(database.clone())),
-        signer: Arc::new(Unbuilt),
+        signer: Arc::new(KeyRingSigner::new(key_ring.clone(), config.server.public_url.as_str())),
         memory: Arc::default(),
         turns: Arc::default(),
         process: Uuid::from_bytes(random.bytes()),

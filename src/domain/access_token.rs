@@ -1,9 +1,14 @@
 //! What an access token of ours says (RFC 9068), and how one can be wrong.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::account::AccountId;
 use super::session::SessionId;
+
+/// No access token lives longer, whatever is configured.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// The claims. Issuer and audience are the public URL, always; the signer adds and checks them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::domain::mail::{AddressLimit, MailKind, MailLimit, Portion};
 use crate::domain::one_time_code::{IssuedCode, OneTimeCode, Purpose};
 use crate::ports::{
     AccountChange, AccountQuery, AccountStore, AttemptStore, CampaignStore, CodeStore,
-    CredentialChange, CredentialStore, NewCampaign, Outbox, PlanPart, Reserved, Rotation, SessionStore,
-    TokenStore,
+    CredentialChange, CredentialStore, NewCampaign, Outbox, PlanPart, Reserved, Rotation,
+    SessionStore, TokenStore,
 };
 
 async fn every_answer_is_unavailable(world: World) {

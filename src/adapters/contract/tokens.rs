@@ -18,8 +18,7 @@ const GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// A family of tokens of `account` that begins now and lasts a day, not yet stored.
 pub(super) fn family_of(world: &World, account: &Account) -> SessionRecord {
-    let client =
-        ClientCredentials { id: "softphone".into(), secret: Secret::new("client-canary") };
+    let client = ClientCredentials { id: "softphone".into(), secret: Secret::new("client-canary") };
     let mut fields = serde_json::Map::new();
     fields.insert("domain".into(), "abc.example".into());
     SessionRecord {
@@ -93,7 +92,8 @@ async fn one_of_many_turns(world: World) {
         }
     }
     let [winner] = winners[..] else { panic!("{winners:?}") };
-    let next = Rotation { shown_hash: token(&format!("successor {winner}")), ..turn(&world, family, 1) };
+    let next =
+        Rotation { shown_hash: token(&format!("successor {winner}")), ..turn(&world, family, 1) };
     assert_eq!(world.tokens.rotate(&next).await.unwrap(), Rotated::Now, "the winner's counts");
 }
 
@@ -200,9 +200,13 @@ async fn noted_tokens_replace_each_other(world: World) {
     assert!(note(&[access("a1"), refresh("r1")], &[]).await);
     assert!(note(&[access("a2"), refresh("r2")], &[token("r1"), token("a1")]).await);
     assert!(!note(&[access("a3"), refresh("r3")], &[token("a2"), token("r1")]).await);
-    for (text, expected) in
-        [("a1", None), ("r1", None), ("a2", Some(access("a2"))), ("r2", Some(refresh("r2"))), ("a3", None)]
-    {
+    for (text, expected) in [
+        ("a1", None),
+        ("r1", None),
+        ("a2", Some(access("a2"))),
+        ("r2", Some(refresh("r2"))),
+        ("a3", None),
+    ] {
         assert_eq!(world.tokens.find(&token(text)).await.unwrap(), expected, "{text}");
     }
     // A PBX that gives the same token to the next login: it belongs to that.

@@ -15,6 +15,9 @@ use crate::domain::secret::Secret;
 use crate::domain::session::SessionId;
 use crate::ports::{Unavailable, Vault};
 
+/// What was sealed.
+pub(super) type Opened = (Box<Grant>, Arc<PbxAccess>);
+
 /// As it is sealed.
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -63,7 +66,7 @@ pub(super) fn open(
     kind: &str,
     expires_at: Timestamp,
     sealed: &[u8],
-) -> Result<(Box<Grant>, Arc<PbxAccess>), Unavailable> {
+) -> Result<Opened, Unavailable> {
     let plain =
         vault.open(&purpose(id), sealed).map_err(|error| Unavailable::new("vault", error))?;
     let stored: Stored = serde_json::from_slice(&plain).map_err(|_| unreadable("a grant"))?;

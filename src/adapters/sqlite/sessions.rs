@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use super::account_rows::account_id;
 use super::{Database, from_micros, grants, hex, to_micros, unavailable, unreadable};
 use crate::domain::account::AccountId;
-use crate::domain::grant::{Grant, PbxAccess};
+use crate::domain::grant::PbxAccess;
 use crate::domain::jar::Jar;
 use crate::domain::login_name::LoginName;
 use crate::domain::session::{JarState, ObtainedWith, Progress, SessionId, SessionRecord};
@@ -366,7 +366,7 @@ impl SqliteSessions {
         &self,
         id: &SessionId,
         row: &SqliteRow,
-    ) -> Result<Option<(Box<Grant>, Arc<PbxAccess>)>, Unavailable> {
+    ) -> Result<Option<grants::Opened>, Unavailable> {
         let kind: Option<&str> = row.try_get("grant_kind").map_err(unavailable)?;
         let sealed: Option<&[u8]> = row.try_get("grant_sealed").map_err(unavailable)?;
         let until: Option<i64> = row.try_get("expires_at").map_err(unavailable)?;

@@ -65,13 +65,12 @@ impl TokenStore for SqliteTokens {
     }
 
     async fn find(&self, hash: &TokenHash) -> Result<Option<NotedToken>, Unavailable> {
-        let row = sqlx::query(
-            "SELECT hash, usage, family, expires_at FROM noted_tokens WHERE hash = ?",
-        )
-        .bind(hash.0.as_slice())
-        .fetch_optional(self.database.readers())
-        .await
-        .map_err(unavailable)?;
+        let row =
+            sqlx::query("SELECT hash, usage, family, expires_at FROM noted_tokens WHERE hash = ?")
+                .bind(hash.0.as_slice())
+                .fetch_optional(self.database.readers())
+                .await
+                .map_err(unavailable)?;
         row.as_ref().map(noted).transpose()
     }
 

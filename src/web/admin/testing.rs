@@ -21,6 +21,7 @@ use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
     SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
+use crate::adapters::token_signer::KeyRingSigner;
 use crate::adapters::unbuilt::Unbuilt;
 use crate::domain::jar::Jar;
 use crate::domain::lockout::LockoutPolicy;
@@ -131,7 +132,7 @@ pub(crate) async fn gateway() -> Gateway {
         random,
         issuer: Arc::new(Unbuilt),
         tokens: Arc::new(SqliteTokens::new(database)),
-        signer: Arc::new(Unbuilt),
+        signer: Arc::new(KeyRingSigner::new(ring.clone(), "https://portal.example.com")),
         memory: Arc::default(),
         turns: Arc::default(),
         process: uuid::Uuid::from_u128(1),

@@ -46,6 +46,7 @@ use crate::adapters::sqlite::{
     Database, SqliteAccounts, SqliteAttempts, SqliteCampaigns, SqliteCodes, SqliteCredentials,
     SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
+use crate::adapters::token_signer::KeyRingSigner;
 use crate::adapters::unbuilt::Unbuilt;
 use crate::demo::portal::{LegacyPortal, Options};
 use crate::domain::language::Language;
@@ -174,13 +175,13 @@ impl World {
             subscribers: desk.clone(),
             audit: Arc::new(TracingAudit),
             hasher: Arc::new(hasher),
-            vault,
+            vault: vault.clone(),
             portal: Arc::new(driver),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random,
             issuer: Arc::new(Unbuilt),
             tokens: Arc::new(SqliteTokens::new(database.clone())),
-            signer: Arc::new(Unbuilt),
+            signer: Arc::new(KeyRingSigner::new(vault.clone(), "https://portal.example.com")),
             memory: Arc::default(),
             turns: Arc::default(),
             process: uuid::Uuid::from_u128(1),

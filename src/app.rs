@@ -8,6 +8,7 @@ mod delivery;
 mod demo;
 mod dressing;
 mod limits;
+mod machines;
 mod post_office;
 mod preview;
 

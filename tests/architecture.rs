@@ -23,11 +23,12 @@ const ROOMS: [(&str, &[&str]); 11] = [
 const PROTOCOLS: [&str; 7] = ["pingora", "axum", "http", "hyper", "redis", "sqlx", "lettre"];
 
 /// The files of the gateway that may know Pingora's types.
-const ENGINE_FILES: [&str; 13] = [
+const ENGINE_FILES: [&str; 14] = [
     "admission.rs",
     "own_answers.rs",
     "insertion.rs",
     "limit.rs",
+    "machine.rs",
     "pipeline.rs",
     "forward.rs",
     "listeners/",

@@ -39,6 +39,7 @@ mod links;
 mod lockout;
 mod login;
 mod login_links;
+mod machine_clients;
 mod mail;
 mod mail_headers;
 mod mail_server;

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::dressing::{self, Dressing};
-use super::{StartError, limits, post_office};
+use super::{StartError, limits, machines, post_office};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
 use crate::adapters::key_ring::{KeyRing, KeyState};
@@ -335,6 +335,7 @@ pub(super) fn listener_settings(config: &Config) -> ServerSettings {
     let mut settings = ServerSettings::new(server.public_url.as_str().trim_end_matches('/'));
     settings.https.clone_from(&server.https);
     settings.http.clone_from(&server.http);
+    settings.serves_plain = config.machine_clients.iter().any(|client| client.plain_http);
     settings.trusted_proxies.clone_from(&server.trusted_proxies);
     settings.proxy_protocol = server.proxy_protocol;
     settings.connections_per_address =
@@ -410,6 +411,7 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         security_headers: SecurityHeaders::new(hsts),
         body_stall: config.limits.body_stall,
         limits: limits::request_limits(&config.limits),
+        machines: machines::machine_clients(config),
         https: true,
     };
     Pipeline::new(

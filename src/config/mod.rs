@@ -16,6 +16,7 @@ mod keys;
 mod limits;
 mod lockout;
 mod log;
+mod machine_client;
 mod mail;
 mod pages;
 mod password;
@@ -48,6 +49,7 @@ pub use headers::{HeadersConfig, Hsts};
 pub use keys::KeysConfig;
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
+pub use machine_client::{KeyPlace, MachineClient, MachineKey};
 pub use mail::{EXAMPLE_SENDER, MailConfig, MailServer, MailTls};
 pub use pages::{Disclosure, PagesConfig};
 pub use password::{Argon2Params, PasswordConfig};
@@ -120,6 +122,8 @@ pub struct Config {
     pub support: SupportConfig,
     /// `[limits]`: rates, connections, patience.
     pub limits: LimitsConfig,
+    /// `[[machine_client]]`, in order.
+    pub machine_clients: Vec<MachineClient>,
     /// `[log]`.
     pub log: LogConfig,
     /// `[headers]`: security headers that are a matter of choice.
@@ -195,10 +199,16 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let email = email::read(&root.section("email"));
     let support = support::read(&root.section("support"));
     let limits = limits::read(&root.section("limits"));
+    let clients = root.sections("machine_client");
+    let machine_clients = machine_client::read(&clients);
     let log = log::read(&root.section("log"));
     let headers = headers::read(&root.section("headers"), server.as_ref());
     if let (Some(server), Some(upstream)) = (&server, &upstream) {
         upstream::refuse_ourselves(&root.section("upstream"), upstream, server);
+    }
+    if let (Some(server), Some(portal)) = (&server, &portal) {
+        let fields = portal.checked_profile.credential_fields();
+        machine_client::refuse_what_cannot_work(&clients, &machine_clients, server, fields);
     }
     if let Some(portal) = &portal {
         let section = root.section("pages");
@@ -230,6 +240,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         email,
         support,
         limits,
+        machine_clients,
         log,
         headers,
     })
@@ -313,7 +324,7 @@ mod tests {
         let config = load_with(&uncommented, &[]).unwrap_or_else(|all| panic!("{all}")).config;
         assert_eq!((config.brands.len(), config.server.certificates.len()), (1, 1));
         assert_eq!((config.rollout.tenants.len(), config.password.tenants.len()), (1, 1));
-        assert_eq!(config.limits.paths.len(), 1);
+        assert_eq!((config.limits.paths.len(), config.machine_clients.len()), (1, 1));
     }
 
     fn is_key(text: &str) -> bool {

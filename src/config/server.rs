@@ -15,7 +15,7 @@ use super::value::Value;
 pub struct ServerConfig {
     /// TLS listeners; at least one.
     pub https: Vec<SocketAddr>,
-    /// Plain listeners: they only redirect to https.
+    /// Plain listeners: they redirect to https, but for machine clients.
     pub http: Vec<SocketAddr>,
     /// Metrics, health and the admin API.
     pub admin: SocketAddr,

@@ -46,7 +46,7 @@ pub(super) async fn header(
     ctx.streams_events = ctx.jar.is_some() && is_event_stream(head);
     insertion::begin(pipeline, session, head, ctx)?;
     end_with_connection(session, head);
-    if ctx.jar.is_some() {
+    if ctx.jar.is_some() || ctx.machine.is_some() {
         keep_private(head)?;
     }
     for name in SecurityHeaders::unwanted() {
@@ -55,6 +55,10 @@ pub(super) async fn header(
     let missing: Vec<_> = pipeline.settings.security_headers.missing(&head.headers).collect();
     for (name, value) in missing {
         head.insert_header(name, value)?;
+    }
+    if ctx.is_plain() {
+        // Not to be sent without TLS (RFC 6797 §7.2).
+        head.remove_header(&header::STRICT_TRANSPORT_SECURITY);
     }
     if let Some((name, value)) = ctx.quota.as_ref().map(Quota::field) {
         head.append_header(name, value)?;
@@ -127,6 +131,7 @@ pub(super) fn record(
             bytes: session.body_bytes_sent() as u64,
             duration: took,
             request_id: request_id(ctx.number).as_str(),
+            machine: ctx.machine.as_ref().map(|machine| machine.name()),
         });
     }
 }

@@ -13,6 +13,7 @@ use super::gate::Admitted;
 use super::held::HeldBody;
 use super::limit::Quota;
 use super::listeners::{BodyWatch, ConnectionHandle};
+use super::machine::MachineClient;
 use super::notice::Injector;
 use super::validators::Mark;
 use crate::domain::jar::Jar;
@@ -36,6 +37,8 @@ pub struct Exchange {
     pub(super) label: RouteLabel,
     /// What is left of the tightest rate limit that it was counted by.
     pub(super) quota: Option<Quota>,
+    /// The machine client that it is let in as, with no session.
+    pub(super) machine: Option<Arc<MachineClient>>,
     /// Its session, if it has one.
     pub(super) admitted: Option<Admitted>,
     /// The jar it is sent to the PBX with.
@@ -102,6 +105,7 @@ impl Default for Exchange {
             kind: ClientKind::Unstated,
             label: RouteLabel::Invalid,
             quota: None,
+            machine: None,
             admitted: None,
             jar: None,
             visitor: None,
@@ -127,6 +131,11 @@ impl Exchange {
     /// get problem details instead.
     pub(super) fn wants_page(&self) -> bool {
         matches!(self.kind, ClientKind::Navigation | ClientKind::Unstated)
+    }
+
+    /// Whether it came without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.connection.as_ref().is_some_and(ConnectionHandle::is_plain)
     }
 
     /// The session, whatever it may reach.

@@ -63,7 +63,11 @@ pub(super) fn prepare(
     }
 
     let host = entry::host(head);
-    let forwarding = Forwarding { client: ctx.client, https: pipeline.settings.https, host };
+    if let Some(machine) = &ctx.machine {
+        machine.ready(upstream)?;
+    }
+    let https = pipeline.settings.https && !ctx.is_plain();
+    let forwarding = Forwarding { client: ctx.client, https, host };
     for (name, value) in forwarding.headers() {
         upstream.insert_header(name, value)?;
     }

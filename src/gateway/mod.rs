@@ -21,6 +21,7 @@ mod intercept;
 mod late_form;
 pub mod limit;
 pub mod listeners;
+pub mod machine;
 pub mod notice;
 mod own_answers;
 pub mod pipeline;

@@ -258,6 +258,9 @@ impl Pipeline {
             response.headers_mut().append(name, value);
         }
         self.settings.security_headers.apply(response.headers_mut());
+        if ctx.is_plain() {
+            response.headers_mut().remove(header::STRICT_TRANSPORT_SECURITY);
+        }
         respond::write(session, response).await
     }
 

@@ -7,6 +7,7 @@
 //!                        3 route        one table                             route
 //!                          limit        by address; behind the gate by session, token  limit
 //!                        4 gate         cookie → session and its standing     gate
+//!                          machine      clients that need no session                machine
 //!                        5 access       default deny                          access, admission
 //!                        6 intercept    login, sign-out, own pages            own_answers, intercept/
 //! upstream_*             7 forward      the session's cookies put in          forward
@@ -34,11 +35,13 @@ use super::exchange::Exchange;
 use super::held::HeldBytes;
 use super::insertion::Places;
 use super::limit::RequestLimits;
+use super::machine::MachineClients;
 use super::rewrite::OwnNames;
 use super::route::{Route, route};
 use super::security_headers::SecurityHeaders;
 use super::upstreams::Upstreams;
 use super::{answer, cookies, entry, forward, gate, listeners};
+use crate::domain::session::Standing;
 use crate::flows::{Outage, Services};
 use crate::profile::Profile;
 use crate::telemetry::metrics::Metrics;
@@ -63,6 +66,8 @@ pub struct GatewaySettings {
     pub body_stall: Duration,
     /// Request rate limits; `None`: there are none.
     pub limits: Option<RequestLimits>,
+    /// Clients that need no session; `None`: there are none.
+    pub machines: Option<MachineClients>,
     /// Whether the clients reach us over TLS (always, but for tests of the engine).
     pub https: bool,
 }
@@ -126,8 +131,16 @@ impl Pipeline {
         ctx.label = route.label();
         ctx.kind = client_kind(&head.headers, matches!(route, Route::Api | Route::Token(_)));
 
+        let machine = self.machine(session.req_header(), ctx, &route);
+        if ctx.is_plain() && machine.is_none() {
+            return self.to_https(session, ctx).await;
+        }
         if self.settings.limits.is_some() && self.limit_address(session, ctx).await? {
             return Ok(true);
+        }
+        if ctx.is_plain() {
+            // No cookie is looked at: anybody on the way may have read it.
+            return self.let_machine_in(session, ctx, machine).await;
         }
         let head = session.req_header();
         let presented = cookies::candidates(answer::cookie_fields(head), cookies::SESSION);
@@ -139,6 +152,9 @@ impl Pipeline {
             return Ok(true);
         }
         let standing = ctx.admitted.as_ref().map(|admitted| admitted.standing);
+        if machine.is_some() && !matches!(standing, Some(Standing::Full { .. })) {
+            return self.let_machine_in(session, ctx, machine).await;
+        }
         match access(&route, standing) {
             Access::Own => self.own_page(session, ctx, &route).await,
             Access::LogIn => self.log_in(session, ctx, &route).await,

@@ -28,6 +28,8 @@ pub struct AccessLine<'a> {
     pub duration: Duration,
     /// Request id, also sent upstream.
     pub request_id: &'a str,
+    /// Name of the machine client that it was let in as.
+    pub machine: Option<&'a str>,
 }
 
 /// Whether lines are written at all: ask before gathering what the line needs.
@@ -48,6 +50,7 @@ pub fn record(line: &AccessLine<'_>) {
         bytes = line.bytes,
         duration = %Seconds(line.duration),
         id = %escape::path(line.request_id),
+        machine = line.machine.map(tracing::field::display),
     );
 }
 
@@ -87,6 +90,7 @@ mod tests {
             bytes: 45,
             duration: Duration::from_micros(1_234),
             request_id: "7f3a",
+            machine: None,
         }
     }
 
@@ -100,6 +104,10 @@ mod tests {
         let expected = "INFO passgate::access: client=203.0.113.7 method=GET route=own_page \
                         path=/account/reset status=200 bytes=45 duration=0.001234 id=7f3a";
         assert!(text.trim_end().ends_with(expected), "{text}");
+        let text = captured(&LogOptions::default(), || {
+            record(&AccessLine { machine: Some("phones"), ..line() });
+        });
+        assert!(text.trim_end().ends_with(" id=7f3a machine=phones"), "{text}");
     }
 
     #[test]

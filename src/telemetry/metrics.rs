@@ -42,6 +42,7 @@ pub struct Metrics {
     mail_outbox: Family<StateLabel, Gauge>,
     pin_writebacks: Family<ResultLabel, Counter>,
     rate_limited: Family<LimitLabel, Counter>,
+    machine_requests: Family<ClientLabel, Counter>,
     rollout_phase: Gauge,
     rollout_accounts: Family<StateLabel, Gauge>,
     certificate_expiry: Family<NameLabel, Gauge<f64, AtomicU64>>,
@@ -72,6 +73,11 @@ struct ResultLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabel {
     limit: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClientLabel {
+    client: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -138,6 +144,8 @@ impl Metrics {
                 "pin_writebacks",
                 "New PINs for the PBX, by what it said to them: each write is counted, tries again too",
             ),
+            machine_requests: add
+                .metric("machine_requests", "Requests let in for a machine client"),
             rate_limited: add.metric("rate_limited", "Requests refused by a rate limit"),
             rollout_phase: add
                 .metric("rollout_phase", "The general phase: 0 quiet, 1 warn, 2 force, 3 reject"),
@@ -255,6 +263,11 @@ impl Metrics {
         self.rate_limited.get_or_create(&LimitLabel { limit: limit.to_owned() }).inc();
     }
 
+    /// A request was let in for the machine client of this name in the configuration.
+    pub fn machine_request(&self, client: &str) {
+        self.machine_requests.get_or_create(&ClientLabel { client: client.to_owned() }).inc();
+    }
+
     /// The general phase: 0 quiet, 1 warn, 2 force, 3 reject.
     pub fn phase(&self, number: u8) {
         self.rollout_phase.set(i64::from(number));
@@ -345,6 +358,7 @@ mod tests {
         metrics.outbox([("queued", 4)]);
         metrics.pin_written_back("unclear");
         metrics.rate_limited("public_forms");
+        metrics.machine_request("phones");
         metrics.phase(2);
         metrics.accounts("pin_only", 12);
         metrics.certificate_expiry("portal.pem", 1_790_000_000);
@@ -375,6 +389,7 @@ mod tests {
             r#"passgate_mail_outbox{state="dead"} 0"#,
             r#"passgate_pin_writebacks_total{result="unclear"} 1"#,
             r#"passgate_rate_limited_total{limit="public_forms"} 1"#,
+            r#"passgate_machine_requests_total{client="phones"} 1"#,
             "passgate_rollout_phase 2",
             r#"passgate_rollout_accounts{state="pin_only"} 12"#,
             r#"passgate_certificate_expiry_timestamp_seconds{name="portal.pem"} 1790000000.0"#,

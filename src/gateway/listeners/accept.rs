@@ -12,6 +12,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::{HttpProxy, ProxyHttp};
 use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -87,7 +88,9 @@ where
             }
         };
         match http {
-            HttpVersion::Http1 => self.serve_http1(stream).await,
+            HttpVersion::Http1 => {
+                serve_http1(&self.proxy, &self.settings, &self.ended, stream).await;
+            }
             HttpVersion::Http2 => {
                 self.proxy.process_new(Box::new(stream), &self.ended).await;
             }
@@ -116,34 +119,68 @@ where
         let handle = ConnectionHandle::new(client, peer, facts, self.settings.limits);
         Ok((GuardedStream::new(tls, handle, permit, fd, local), http))
     }
+}
 
-    /// Pingora's own loop over the requests of a connection, with three differences: its idle
-    /// limit holds for every request (Pingora's ends with the first), the guard learns where a
-    /// request begins, and nothing follows a request that asked for an upgrade.
-    async fn serve_http1(&self, stream: GuardedStream<TlsStream<TcpStream>>) {
-        let limits = &self.settings.limits;
-        let mut stream: Stream = Box::new(stream);
-        loop {
-            let mut session = ServerSession::new_http1(stream);
-            session.set_keepalive(Some(limits.idle.as_secs().max(1)));
-            session.set_read_timeout(Some(limits.stall));
-            session.set_write_timeout(Some(limits.stall));
-            session.set_total_drain_timeout(Some(limits.stall));
-            let Some(reused) = self.proxy.process_new_http(session, &self.ended).await else {
-                return;
-            };
-            // What Pingora would carry over to the next request is its keep-alive limit, set anew
-            // above, and the bytes of pipelined requests, which we never switch on.
-            let (next, _settings) = reused.consume();
-            let Ok(mut guarded) = next.into_any().downcast::<GuardedStream<TlsStream<TcpStream>>>()
-            else {
-                return;
-            };
-            if !guarded.expect_request() {
-                return;
-            }
-            stream = guarded;
+/// The way in without TLS, where machine clients are served on it. The pipeline sends everybody
+/// else to https.
+pub(super) struct PlainDoor<P> {
+    pub(super) proxy: Arc<HttpProxy<P>>,
+    pub(super) settings: Arc<ServerSettings>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) ended: ShutdownWatch,
+}
+
+impl<P> Door for PlainDoor<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    async fn enter(self: Arc<Self>, socket: TcpStream, peer: SocketAddr) {
+        let opening = admit(socket, peer, &self.settings, &self.connections);
+        let opening = tokio::time::timeout(self.settings.limits.header, opening);
+        let Ok(Ok((socket, client, permit))) = opening.await else {
+            tracing::debug!(%peer, "connection not opened");
+            return;
+        };
+        let local = socket.local_addr().ok();
+        let fd = socket.as_raw_fd();
+        let limits = self.settings.limits;
+        let handle = ConnectionHandle::new(client, canonical(peer), TlsFacts::NONE, limits);
+        let stream = GuardedStream::new(socket, handle, permit, fd, local);
+        serve_http1(&self.proxy, &self.settings, &self.ended, stream).await;
+    }
+}
+
+/// Pingora's own loop over the requests of a connection, with three differences: its idle limit
+/// holds for every request (Pingora's ends with the first), the guard learns where a request
+/// begins, and nothing follows a request that asked for an upgrade.
+async fn serve_http1<P, S>(
+    proxy: &Arc<HttpProxy<P>>,
+    settings: &ServerSettings,
+    ended: &ShutdownWatch,
+    stream: GuardedStream<S>,
+) where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+    S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+{
+    let limits = &settings.limits;
+    let mut stream: Stream = Box::new(stream);
+    loop {
+        let mut session = ServerSession::new_http1(stream);
+        session.set_keepalive(Some(limits.idle.as_secs().max(1)));
+        session.set_read_timeout(Some(limits.stall));
+        session.set_write_timeout(Some(limits.stall));
+        session.set_total_drain_timeout(Some(limits.stall));
+        let Some(reused) = proxy.process_new_http(session, ended).await else { return };
+        // What Pingora would carry over to the next request is its keep-alive limit, set anew
+        // above, and the bytes of pipelined requests, which we never switch on.
+        let (next, _settings) = reused.consume();
+        let Ok(mut guarded) = next.into_any().downcast::<GuardedStream<S>>() else { return };
+        if !guarded.expect_request() {
+            return;
         }
+        stream = guarded;
     }
 }
 

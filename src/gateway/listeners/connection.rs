@@ -32,6 +32,12 @@ pub struct TlsFacts {
     pub http: HttpVersion,
 }
 
+impl TlsFacts {
+    /// There was no handshake.
+    pub(super) const NONE: Self =
+        Self { version: "", cipher: "", server_name: None, http: HttpVersion::Http1 };
+}
+
 /// The HTTP version of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpVersion {
@@ -101,6 +107,11 @@ impl ConnectionHandle {
     /// What was agreed on in the TLS handshake.
     pub fn tls(&self) -> &TlsFacts {
         &self.0.tls
+    }
+
+    /// Whether everybody on the way can read along: the connection has no TLS.
+    pub fn is_plain(&self) -> bool {
+        self.0.tls == TlsFacts::NONE
     }
 
     /// How long ago the client last sent a byte: on a WebSocket, whether the user is still there.

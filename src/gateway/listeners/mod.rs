@@ -48,6 +48,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::connection::{BodyWatch, ConnectionHandle, HttpVersion, TlsFacts, prepare};
 pub use self::connections::Connections;
+pub(super) use self::redirect::host_name;
 use super::tls::{CertStore, server_config};
 
 /// How many connections wait in the kernel until they are accepted.
@@ -75,8 +76,10 @@ const AFTER_GRACE: Duration = Duration::from_secs(2);
 pub struct ServerSettings {
     /// Addresses that speak TLS (`server.https`).
     pub https: Vec<SocketAddr>,
-    /// Plain addresses (`server.http`): they only send clients to https.
+    /// Plain addresses (`server.http`): they only send clients to https …
     pub http: Vec<SocketAddr>,
+    /// … unless the pipeline is to see their requests, because it serves some of them.
+    pub serves_plain: bool,
     /// Where plain requests are sent: scheme and authority, without a slash at the end
     /// (`server.public_url`).
     pub public_url: String,
@@ -125,6 +128,7 @@ impl ServerSettings {
         Self {
             https: Vec::new(),
             http: Vec::new(),
+            serves_plain: false,
             public_url: public_url.into(),
             public_url_by_host: BTreeMap::new(),
             trusted_proxies: Vec::new(),
@@ -219,6 +223,16 @@ impl Listeners {
             tasks.spawn(accept::accept_until(stop.clone(), listener, tasks.clone(), door));
         }
         for listener in http {
+            if settings.serves_plain {
+                let door = Arc::new(accept::PlainDoor {
+                    proxy: Arc::clone(&proxy),
+                    settings: Arc::clone(&settings),
+                    connections: Arc::clone(&connections),
+                    ended: ended.clone(),
+                });
+                tasks.spawn(accept::accept_until(stop.clone(), listener, tasks.clone(), door));
+                continue;
+            }
             let door = Arc::new(redirect::RedirectDoor {
                 settings: Arc::clone(&settings),
                 connections: Arc::clone(&connections),

@@ -1,4 +1,4 @@
-//! Plain listeners: they send every request to https, and serve nothing.
+//! Plain listeners where no machine client is served on them: they send every request to https.
 
 use std::io;
 use std::net::SocketAddr;
@@ -102,7 +102,7 @@ fn head_end(head: &[u8]) -> usize {
 }
 
 /// Lower case, no port, no dot at the end.
-fn host_name(host: &str) -> String {
+pub(in crate::gateway) fn host_name(host: &str) -> String {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,

@@ -262,7 +262,8 @@ mod tests {
         }
         let twice = format!("{PHONES}anyone = true\n{PHONES}anyone = true\n");
         assert!(problems(&twice)[0].contains("two clients called \"phones\""));
-        assert!(problems(&PHONES.replace("phones", "my phones"))[0].contains("at most 40"));
+        let spaced = PHONES.replace("phones", "my phones") + "anyone = true\n";
+        assert!(problems(&spaced)[0].contains("at most 40"));
     }
 
     #[test]

@@ -7,10 +7,12 @@ mod login_form;
 mod login_request;
 mod page_form;
 mod subscribers;
+mod tokens;
 mod upstream;
 
 pub use driver::LoginDriver;
 pub use subscribers::{AdminAccess, PbxSubscribers};
+pub use tokens::PbxTokenIssuer;
 pub use upstream::{HostHeader, UpstreamSettings};
 
 #[cfg(test)]

@@ -101,21 +101,21 @@ impl Upstream {
     }
 
     /// The same on whichever server can be reached: the next one is asked only where not a byte
-    /// was sent. `build` makes the request for a server.
-    pub(super) async fn send_once_anywhere(
+    /// was sent. `build` makes the request for a server, with what the caller wants to know of it.
+    pub(super) async fn send_once_anywhere<T>(
         &self,
         limit: usize,
-        build: impl Fn(usize) -> Result<(Request<Full<Bytes>>, Url), Unavailable>,
-    ) -> Result<(Answer, Url), NoAnswer> {
+        build: impl Fn(usize) -> Result<(Request<Full<Bytes>>, T), Unavailable>,
+    ) -> Result<(Answer, T), NoAnswer> {
         let first = self.reachable.load(Ordering::Relaxed);
         let mut outage = Unavailable::new("pbx", "no server answers");
         for step in 0..self.count() {
             let server = (first + step) % self.count();
-            let (request, url) = build(server).map_err(NoAnswer::NotSent)?;
+            let (request, known) = build(server).map_err(NoAnswer::NotSent)?;
             match self.client.send_once(request, limit).await {
                 Ok(answer) => {
                     self.reachable.store(server, Ordering::Relaxed);
-                    return Ok((answer, url));
+                    return Ok((answer, known));
                 }
                 Err(NoAnswer::NotSent(unreachable)) => outage = unreachable,
                 Err(lost) => return Err(lost),

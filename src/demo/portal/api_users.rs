@@ -24,8 +24,12 @@ pub(super) fn version_one(call: &Call, caller: &PortalUser) -> Response<Body> {
         "read" | "list" => {
             let tenant = value("domain").map(str::to_lowercase);
             let users = visible(call, caller, tenant.as_deref());
+            // Who asks for nobody in particular reads their own record.
+            let named = ["user", "uid", "domain"].into_iter().any(|name| value(name).is_some());
+            let own = value("action") == Some("read") && !named;
             let users = users.into_iter().filter(|user| {
-                value("user").is_none_or(|extension| extension == user.extension)
+                (!own || user.login() == caller.login())
+                    && value("user").is_none_or(|extension| extension == user.extension)
                     && value("uid").is_none_or(|uid| uid.eq_ignore_ascii_case(&user.login()))
             });
             subscribers(call, &page(call, users).map(|user| user_v1(&user)).collect::<Vec<_>>())
@@ -54,9 +58,14 @@ pub(super) fn version_one(call: &Call, caller: &PortalUser) -> Response<Body> {
     }
 }
 
-/// `domains/{domain}/users[/{user}]`, GET and PUT.
+/// `domains/{domain}/users[/{user}]`, GET and PUT. `~` is the caller's own.
 pub(super) fn version_two(call: &Call, caller: &PortalUser, resource: &str) -> Response<Body> {
-    let segments: Vec<&str> = resource.split('/').collect();
+    let mut segments: Vec<&str> = resource.split('/').collect();
+    for (place, own) in [(1, caller.tenant.as_str()), (3, caller.extension.as_str())] {
+        if let Some(segment) = segments.get_mut(place).filter(|segment| **segment == "~") {
+            *segment = own;
+        }
+    }
     match (call.method.as_str(), segments.as_slice()) {
         ("GET" | "HEAD", ["domains", domain, "users"]) => {
             let users = visible(call, caller, Some(domain)).into_iter();

@@ -8,6 +8,7 @@
 
 mod answer;
 mod api;
+mod api_tokens;
 mod api_users;
 mod controls;
 mod fields;

@@ -205,7 +205,7 @@ fn policies(config: &Config) -> Policies {
             access: config.tokens.access,
             refresh: config.tokens.refresh,
             reuse_grace: config.tokens.reuse_grace,
-            accept_legacy_until: None,
+            accept_legacy_until: config.tokens.accept_legacy_until,
         },
         create_on_first_login: config.portal.directory.create_on_first_login,
     }

@@ -192,7 +192,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let lockout = lockout::read(&root.section("lockout"));
     let session = session::read(&root.section("session"));
     let codes = codes::read(&root.section("codes"));
-    let tokens = tokens::read(&root.section("tokens"));
+    let tokens = tokens::read(&root.section("tokens"), &rollout);
     let store = store::read(&root.section("store"), &data_dir);
     let cache = cache::read(&root.section("cache"));
     let mail = mail::read(&root.section("mail"));
@@ -214,6 +214,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         let section = root.section("pages");
         portal::refuse_covering(&section, &pages.prefix, &portal.checked_profile);
         portal::say_where_pins_go(&root.section("rollout"), portal, &rollout);
+        tokens::warn_of_other_hosts(&root.section("tokens"), &tokens, &portal.checked_profile);
     }
     if mail.is_none() {
         mail::say_that_it_is_off(&root.section("mail"), &rollout);

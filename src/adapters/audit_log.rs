@@ -32,6 +32,8 @@ fn kind(event: &SecurityEvent) -> Option<SecurityKind> {
         ("lockout", _) => Some(SecurityKind::Lockout),
         // The PBX's second question is no refusal: whoever is asked it did nothing wrong (yet).
         ("login", "challenge" | "ok_challenge" | "ok_initial") => None,
+        // Nor did an application whose user has something to do first: many share an address.
+        ("login", "pin_too_late" | "pin_unknown" | "initial_password" | "rejected") => None,
         ("login" | "password_set", result) if result != "ok" => Some(SecurityKind::Failure),
         _ => None,
     }
@@ -57,6 +59,8 @@ mod tests {
             ("login", "challenge", None),
             ("login", "ok_challenge", None),
             ("login", "ok_initial", None),
+            ("login", "pin_too_late", None),
+            ("login", "bad_client", Some(SecurityKind::Failure)),
             ("sign_out", "ok", None),
             ("pin_drift", "pin_refused", None),
         ] {

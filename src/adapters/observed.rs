@@ -143,7 +143,7 @@ impl Subscribers for ObservedSubscribers {
     }
 }
 
-/// Counts logins, locks and PINs that drifted, and passes the events on.
+/// Counts logins, locks, tokens and PINs that drifted, and passes the events on.
 pub struct ObservedAudit {
     inner: Arc<dyn AuditLog>,
     metrics: Arc<Metrics>,
@@ -162,6 +162,8 @@ impl AuditLog for ObservedAudit {
             "login" => self.metrics.login(event.channel, event.result),
             "lockout" => self.metrics.lockout(event.result.trim_start_matches("locked_")),
             "pin_drift" => self.metrics.pin_drifted(),
+            "token_issued" => self.metrics.token_issued(event.result),
+            "legacy_token" => self.metrics.legacy_token(event.result),
             _ => {}
         }
         self.inner.record(event);

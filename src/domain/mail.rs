@@ -44,11 +44,13 @@ pub enum MailKind {
     Locked,
     /// What changes for who still signs in with the voicemail PIN, and when (R-A8).
     Reminder,
+    /// An app signed in with the voicemail PIN (R-F2).
+    AppNotice,
 }
 
 impl MailKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Reset,
         Self::Rejected,
         Self::Welcome,
@@ -59,6 +61,7 @@ impl MailKind {
         Self::EmailChanged,
         Self::Locked,
         Self::Reminder,
+        Self::AppNotice,
     ];
 
     /// In a stable spelling: in the store, in metrics, in the admin API.
@@ -74,6 +77,7 @@ impl MailKind {
             Self::EmailChanged => "email_changed",
             Self::Locked => "locked",
             Self::Reminder => "reminder",
+            Self::AppNotice => "app_notice",
         }
     }
 
@@ -85,7 +89,7 @@ impl MailKind {
     /// What the link in it is good for; `None` for a mail without one.
     pub fn purpose(self) -> Option<Purpose> {
         match self {
-            Self::Reset | Self::Rejected => Some(Purpose::Reset),
+            Self::Reset | Self::Rejected | Self::AppNotice => Some(Purpose::Reset),
             Self::Welcome => Some(Purpose::Welcome),
             Self::ConfirmEmail => Some(Purpose::ConfirmEmail),
             Self::LoginNames
@@ -100,6 +104,10 @@ impl MailKind {
     /// Whether mails of these kinds count together towards an account's limit. Reports of what the
     /// owner did have none; a lock is what strangers can bring about.
     pub fn counts_with(self, other: Self) -> bool {
+        // An app brings these about, every day: they take nobody the links that they ask for.
+        if self == Self::AppNotice || other == Self::AppNotice {
+            return self == other;
+        }
         match self.purpose() {
             Some(purpose) => other.purpose() == Some(purpose),
             None => matches!(self, Self::LoginNames | Self::Locked) && other == self,
@@ -110,7 +118,8 @@ impl MailKind {
     /// asked for. What strangers bring about takes away nothing that somebody asks for.
     pub fn counts_at_address(self, other: Self) -> bool {
         let limited = |kind: Self| kind.counts_with(kind);
-        limited(self) && limited(other) && (other != Self::Locked || self == Self::Locked)
+        let unasked = |kind: Self| matches!(kind, Self::Locked | Self::AppNotice);
+        limited(self) && limited(other) && (!unasked(other) || self == other)
     }
 }
 

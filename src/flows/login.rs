@@ -151,22 +151,9 @@ async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result
     };
     let account = services.accounts.find(login).await?;
     let state = account.as_ref().map_or(AccountState::PinOnly, Account::state);
-
-    let initial = match &account {
-        Some(account) => check_initial(services, account, &attempt.secret).await?,
-        None => Typed::SomethingElse,
-    };
-    let (check, pbx) = match (&account, state) {
-        (_, AccountState::Disabled) => (Check::PasswordWrong, None),
-        _ if initial == Typed::Right => (Check::InitialRight, None),
-        (Some(account), AccountState::Password) => {
-            (check_password(services, account, &attempt.secret).await?, None)
-        }
-        (Some(_), _) if initial == Typed::Wrong => (Check::PinRefused, None),
-        (None, _) if !services.policies.create_on_first_login || !login.is_plain() => {
-            (Check::PinRefused, None)
-        }
-        _ => try_pin(services, attempt, login).await?,
+    let (check, pbx) = match check_here(services, login, account.as_ref(), &attempt.secret).await? {
+        Some(check) => (check, None),
+        None => try_pin(services, attempt, login).await?,
     };
 
     let phase = services.policies.rollout.phase(login.tenant(), now(services));
@@ -192,6 +179,32 @@ async fn check_and_decide(services: &Services, attempt: &LoginAttempt) -> Result
     }
 }
 
+/// What a secret is, as far as that can be said without the PBX; `None`: it may be the PIN. What
+/// cannot be a PIN is never sent there (R-B5).
+pub(super) async fn check_here(
+    services: &Services,
+    login: &LoginName,
+    account: Option<&Account>,
+    secret: &Secret,
+) -> Result<Option<Check>, Outage> {
+    let initial = match account {
+        Some(account) => check_initial(services, account, secret).await?,
+        None => Typed::SomethingElse,
+    };
+    let policies = &services.policies;
+    Ok(Some(match (account, account.map(Account::state)) {
+        (_, Some(AccountState::Disabled)) => Check::PasswordWrong,
+        _ if initial == Typed::Right => Check::InitialRight,
+        (Some(account), Some(AccountState::Password)) => {
+            check_password(services, account, secret).await?
+        }
+        (Some(_), _) if initial == Typed::Wrong => Check::PinRefused,
+        (None, _) if !policies.create_on_first_login || !login.is_plain() => Check::PinRefused,
+        _ if !services.portal.looks_like_pin(secret) => Check::PinRefused,
+        _ => return Ok(None),
+    }))
+}
+
 /// Checks a portal password. What is wrong but was once right is told apart, because an app that
 /// nobody told about the change must not lock its owner out (R-C5).
 pub(super) async fn check_password(
@@ -200,17 +213,13 @@ pub(super) async fn check_password(
     secret: &Secret,
 ) -> Result<Check, Outage> {
     let Some(password) = &account.password else { return Ok(Check::PasswordWrong) };
-    let tried = Tried {
-        account: account.id,
-        epoch: account.epoch,
-        secret: services.vault.fingerprint("tried secret", secret.expose().as_bytes()),
-    };
+    let tried = tried(services, account, secret);
     // An app that polls with a secret that was refused costs no second hash (R-C5).
     let window = services.policies.lockout.window;
     match services.memory.refused(&tried, window, now(services)) {
         Some(RefusedAs::Former) => return Ok(Check::FormerSecret),
         Some(RefusedAs::Wrong) => return Ok(Check::PasswordWrong),
-        None => {}
+        Some(RefusedAs::TooLate) | None => {}
     }
     match services.hasher.verify(secret, &password.phc).await? {
         Verified::Right => return Ok(Check::PasswordRight),
@@ -224,19 +233,28 @@ pub(super) async fn check_password(
     }
     // It is wrong, and stays so when the rest cannot be found out: else guesses would not be
     // counted while the hasher is busy.
-    let refused = match is_former(services, account, secret).await {
-        Ok(true) => RefusedAs::Former,
-        Ok(false) => RefusedAs::Wrong,
+    let former = match is_former(services, account, secret).await {
+        Ok(former) => former,
         Err(error) => {
             tracing::warn!(%error, "a wrong password was not compared with former ones");
             return Ok(Check::PasswordWrong);
         }
     };
+    let (check, refused) = match former {
+        true => (Check::FormerSecret, RefusedAs::Former),
+        false => (Check::PasswordWrong, RefusedAs::Wrong),
+    };
     services.memory.keep_refused(tried, refused, now(services));
-    Ok(match refused {
-        RefusedAs::Former => Check::FormerSecret,
-        RefusedAs::Wrong => Check::PasswordWrong,
-    })
+    Ok(check)
+}
+
+/// Under which a refused secret is remembered.
+pub(super) fn tried(services: &Services, account: &Account, secret: &Secret) -> Tried {
+    Tried {
+        account: account.id,
+        epoch: account.epoch,
+        secret: services.vault.fingerprint("tried secret", secret.expose().as_bytes()),
+    }
 }
 
 async fn is_former(
@@ -259,15 +277,12 @@ async fn rehash(services: &Services, account: &Account, secret: &Secret) -> Resu
     Ok(())
 }
 
-/// Tries a PIN at the PBX on a fresh session. What cannot be a PIN is never sent there (R-B5).
+/// Tries a PIN at the PBX on a fresh session.
 async fn try_pin(
     services: &Services,
     attempt: &LoginAttempt,
     login: &LoginName,
 ) -> Result<(Check, Option<PortalSession>), Outage> {
-    if !services.portal.looks_like_pin(&attempt.secret) {
-        return Ok((Check::PinRefused, None));
-    }
     let carried = &attempt.carried;
     match services.try_pin(login, &attempt.secret, carried, asker(attempt)).await? {
         PinVerdict::Accepted(pbx) => Ok((Check::PinAccepted, Some(pbx))),
@@ -362,6 +377,7 @@ async fn too_late(
     Ok(Verdict::TooLate(reject(services, &account, attempt.channel, asker(attempt)).await?))
 }
 
+/// Makes the account of a login name whose PIN the PBX accepted.
 pub(super) async fn create(services: &Services, login: &LoginName) -> Result<Account, Outage> {
     let id = AccountId(Uuid::from_bytes(services.random.bytes()));
     let new = NewAccount {

@@ -39,6 +39,8 @@ pub(super) enum RefusedAs {
     Wrong,
     /// It was right once (R-C5).
     Former,
+    /// It is the PIN, and its time is over.
+    TooLate,
 }
 
 /// Who tried which secret: the account as of its epoch, and the secret's keyed fingerprint.

@@ -165,6 +165,9 @@ fn still_wanted(services: &Services, mail: &NewMail, account: &Account) -> bool 
                 && account.password.is_none()
                 && schedule.days_left(services.clock.now()).is_some()
         }
+        MailKind::AppNotice => {
+            account.email.as_deref() == Some(mail.to.as_str()) && account.password.is_none()
+        }
         // It replaces the address of that moment, and none that came since.
         MailKind::ConfirmEmail => account.email == mail.on_file,
         MailKind::PasswordSet | MailKind::PasswordChanged | MailKind::EmailChanged => true,

@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::rollout::Phase;
-use crate::domain::session::{LiveSession, ObtainedWith, SessionId, Standing};
+use crate::domain::session::{LiveSession, SessionId, Standing};
 use crate::flows::Services;
 use crate::ports::Unavailable;
 use crate::telemetry::Metrics;
@@ -73,14 +72,7 @@ pub(super) fn reaches_portal(services: &Services, session: &Arc<LiveSession>) ->
 
 /// What a session reaches at this moment; `None` if it has ended.
 pub(super) fn stand(services: &Services, session: Arc<LiveSession>) -> Option<Admitted> {
-    let now = services.clock.now();
-    let record = session.record();
-    // The phase rules hold for sessions obtained with a PIN only: the others skip the look-up.
-    let phase = match record.obtained_with {
-        ObtainedWith::Pin => services.policies.rollout.phase(record.login.tenant(), now),
-        ObtainedWith::Password | ObtainedWith::InitialPassword => Phase::Quiet,
-    };
-    match session.standing(&services.policies.session, phase, now) {
+    match services.standing(&session) {
         Standing::Ended => None,
         standing => Some(Admitted { session, standing }),
     }

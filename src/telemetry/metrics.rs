@@ -28,6 +28,8 @@ pub struct Metrics {
     in_flight: Gauge,
     logins: Family<LoginLabels, Counter>,
     lockouts: Family<ScopeLabel, Counter>,
+    tokens_issued: Family<GrantLabel, Counter>,
+    legacy_tokens: Family<UseLabel, Counter>,
     password_hash: Histogram,
     password_hash_queue: Gauge,
     sessions_active: Gauge,
@@ -58,6 +60,17 @@ struct LoginLabels {
 struct MailLabels {
     kind: &'static str,
     result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GrantLabel {
+    grant: &'static str,
+}
+
+/// `use` is a word of Rust's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UseLabel {
+    r#use: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,6 +130,10 @@ impl Metrics {
             in_flight: add.metric("requests_in_flight", "Requests being answered now"),
             logins: add.metric("logins", "Logins by door and result"),
             lockouts: add.metric("lockouts", "Locks that failures brought about"),
+            tokens_issued: add
+                .metric("tokens_issued", "Tokens for applications by what they were asked for with"),
+            legacy_tokens: add
+                .metric("legacy_tokens", "Uses of tokens that the PBX issued before Passgate"),
             password_hash: add.this(
                 "password_hash_seconds",
                 "Time to hash or verify one password, waiting not counted",
@@ -180,6 +197,16 @@ impl Metrics {
     /// A name, device or address was locked.
     pub fn lockout(&self, scope: &'static str) {
         self.lockouts.get_or_create(&ScopeLabel { scope }).inc();
+    }
+
+    /// An application got tokens for `grant` (`password`, `pin`, `mfa`, `refresh_token`).
+    pub fn token_issued(&self, grant: &'static str) {
+        self.tokens_issued.get_or_create(&GrantLabel { grant }).inc();
+    }
+
+    /// A token of before Passgate was let through (R-F6), for `access` or for a `refresh`.
+    pub fn legacy_token(&self, r#use: &'static str) {
+        self.legacy_tokens.get_or_create(&UseLabel { r#use }).inc();
     }
 
     /// A password was hashed or verified.
@@ -353,6 +380,8 @@ mod tests {
         metrics.upstream("http://127.0.0.1:9080", true);
         metrics.upstream_login("accepted", Duration::from_millis(40));
         metrics.pin_drifted();
+        metrics.token_issued("password");
+        metrics.legacy_token("refresh");
         metrics.pin_writebacks_open(3);
         metrics.mail("reset", "sent");
         metrics.outbox([("queued", 4)]);
@@ -383,6 +412,8 @@ mod tests {
             r#"passgate_upstream_up{server="http://127.0.0.1:9080"} 1"#,
             r#"passgate_upstream_login_seconds_count{result="accepted"} 1"#,
             "passgate_pin_drift_total 1",
+            r#"passgate_tokens_issued_total{grant="password"} 1"#,
+            r#"passgate_legacy_tokens_total{use="refresh"} 1"#,
             "passgate_pin_writebacks_open 3",
             r#"passgate_mails_total{kind="reset",result="sent"} 1"#,
             r#"passgate_mail_outbox{state="queued"} 4"#,

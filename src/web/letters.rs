@@ -21,7 +21,9 @@ use crate::domain::one_time_code::Purpose;
 use crate::domain::rollout::Schedule;
 use crate::ports::{Composer, Letter, Mail};
 
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 17] = [
+    ("app_notice.html", include_str!("../../templates/mail/app_notice.html")),
+    ("app_notice.txt", include_str!("../../templates/mail/app_notice.txt")),
     ("base.html", include_str!("../../templates/mail/base.html")),
     ("button.html", include_str!("../../templates/mail/button.html")),
     ("link.html", include_str!("../../templates/mail/link.html")),
@@ -146,6 +148,7 @@ impl Writing<'_> {
             MailKind::LoginNames => "names",
             MailKind::Locked => "locked",
             MailKind::Reminder => "reminder",
+            MailKind::AppNotice => "app_notice",
             MailKind::Reset | MailKind::Rejected | MailKind::Welcome | MailKind::ConfirmEmail => {
                 "link"
             }
@@ -189,23 +192,32 @@ impl Writing<'_> {
         self.settings.tenant_time_zones.get(tenant).unwrap_or(&self.settings.time_zone)
     }
 
-    /// What changes when for who still signs in with the PIN: a day that begins at midnight is told
-    /// without the time.
+    /// What changes when for who still signs in with the PIN, or whose app does.
     fn changes(&self) -> Vec<String> {
-        let texts = &self.pen.texts;
-        let date = |at: Timestamp| {
-            let local = at.to_zoned(self.zone().clone());
-            match local.time() == jiff::civil::Time::midnight() {
-                true => texts.moment("mail.day", &local),
-                false => self.moment(at),
-            }
-        };
+        let Schedule { force, reject, .. } = self.letter.schedule;
         let told = |key: &str, at: Option<Timestamp>| {
             let at = at.filter(|at| *at > self.letter.now)?;
-            Some(texts.fill(&format!("mail.reminder.{key}"), &[("date", &date(at))]))
+            Some(self.pen.texts.fill(key, &[("date", &self.day(at))]))
         };
-        let Schedule { force, reject, .. } = self.letter.schedule;
-        [told("force", force), told("reject", reject)].into_iter().flatten().collect()
+        if self.letter.kind == MailKind::AppNotice {
+            // Apps have no page on which to set a password: for them it is over at force.
+            let end = force.or(reject);
+            let over = end.map(|_| self.pen.texts.get("mail.app_notice.over").to_owned());
+            return told("mail.app_notice.until", end).or(over).into_iter().collect();
+        }
+        [told("mail.reminder.force", force), told("mail.reminder.reject", reject)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// A day that begins at midnight is told without the time.
+    fn day(&self, at: Timestamp) -> String {
+        let local = at.to_zoned(self.zone().clone());
+        match local.time() == jiff::civil::Time::midnight() {
+            true => self.pen.texts.moment("mail.day", &local),
+            false => self.moment(at),
+        }
     }
 
     /// A moment with the name of the zone in which it is meant.

@@ -363,6 +363,43 @@ fn reminder() {
     check(&at_half_past, &["From 08:30 on 7 January 2019 (EST) on, your voicemail PIN"]);
 }
 
+/// R-F2: who uses an app with the PIN is told until when that works, and how to go on.
+#[test]
+fn app_notice() {
+    let mail = compose(MailKind::AppNotice, 1);
+    assert_eq!(mail.subject, "An app uses your voicemail PIN");
+    let always = ["used your login name and your voicemail PIN", "Then enter it in the app"];
+    check(&mail, &[&always[..], &["From 10 December 2018 on, apps and softphones"]].concat());
+    check_link(&mail, "reset");
+
+    let account = account("1001@abc-company.11111.service", "Jane Doe");
+    let code = OneTimeCode([1; 32]);
+    let now: Timestamp = NOW.parse().unwrap();
+    let told = |schedule: Schedule| {
+        letters().compose(&Letter {
+            id: MailId(Uuid::from_u128(2)),
+            kind: MailKind::AppNotice,
+            account: &account,
+            logins: &[],
+            to: "jane@corp.example",
+            language: None,
+            code: Some(&code),
+            valid_until: Some(now),
+            asked_at: now,
+            lock: None,
+            schedule,
+            now,
+        })
+    };
+    let forced = told(Schedule { force: Some(now), ..schedule() });
+    check(&forced, &[&always[..], &["can no longer sign in with the voicemail PIN"]].concat());
+    assert!(!forced.text.contains("From "), "{}", forced.text);
+    // No date is set yet: no end is announced.
+    let endless = told(Schedule { force: None, reject: None, ..schedule() });
+    check(&endless, &always);
+    assert!(!endless.text.contains("no longer"), "{}", endless.text);
+}
+
 /// A name is text, whatever stands in it; one that is no name is left out.
 #[test]
 fn hostile_names() {

@@ -2,6 +2,14 @@
 //! door like the others. Who comes is judged by the same rules, counted by the same lockout, and
 //! what is handed out is a session that falls like any other.
 
+mod answer;
+pub(super) mod family;
+mod issue;
+mod legacy;
+mod passed;
+mod refresh;
+mod refresh_token;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,6 +20,9 @@ use serde_json::{Map, Value};
 use crate::domain::api_client::ClientCredentials;
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
+
+pub use issue::issue;
+pub use refresh::refresh;
 
 /// A request for tokens by login name and password, as the profile read it. The client's bytes end
 /// here: what goes to the PBX is built anew from these fields.

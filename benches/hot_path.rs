@@ -33,6 +33,7 @@ use passgate::gateway::canonical_path::canonical;
 use passgate::gateway::cookies;
 use passgate::gateway::credential_scan::CredentialScan;
 use passgate::gateway::notice::{ContentCoding, InjectionPlan, Injector};
+use passgate::gateway::redaction::Redactor;
 use passgate::gateway::route::route;
 use passgate::gateway::sanitise::{ConnectionTokens, names_that_must_go};
 use passgate::ports::{AccountStore as _, Random, SessionStore};
@@ -121,6 +122,34 @@ fn notice(c: &mut Criterion) {
             });
         });
     }
+    group.finish();
+}
+
+fn redaction(c: &mut Criterion) {
+    let text = Profile::builtin("netsapiens").expect("it is built in");
+    let profile = Profile::parse(text, "netsapiens").expect("it is sound");
+    let rule = profile.redaction("/ns-api/").expect("the API is covered");
+    let mut list = String::from("[");
+    while list.len() < 50 * 1024 {
+        let separator = if list.len() > 1 { "," } else { "" };
+        let user = r#"{"domain":"abc-company.11111.service","user":"1001","name-first-name":"Alice","name-last-name":"Adams","login-username":"1001@abc-company.11111.service","voicemail-login-pin":"48151","email-address":"alice@example.com","user-scope":"Basic User","service-code":"","voicemail-enabled":"yes","account-status":"standard"}"#;
+        list.extend([separator, user]);
+    }
+    list.push(']');
+    let chunks: Vec<Bytes> =
+        list.as_bytes().chunks(16 * 1024).map(Bytes::copy_from_slice).collect();
+    let mut group = c.benchmark_group("50-KB answer of the API");
+    group.throughput(Throughput::Bytes(list.len() as u64));
+    group.bench_function("PINs hidden", |b| {
+        b.iter(|| {
+            let mut redactor = Redactor::new(Arc::clone(rule), ContentCoding::Identity, true);
+            let mut length = 0;
+            for chunk in &chunks {
+                length += redactor.push(chunk.clone()).map_or(0, |out| out.len());
+            }
+            length + redactor.finish().map_or(0, |out| out.len())
+        });
+    });
     group.finish();
 }
 
@@ -262,6 +291,7 @@ criterion_group!(
     cookie,
     headers,
     notice,
+    redaction,
     credential_scan,
     routes,
     decision,

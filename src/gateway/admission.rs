@@ -30,6 +30,7 @@ impl Pipeline {
         if head.uri.query().is_some_and(|query| self.scan.query(query)) {
             return self.refuse(session, ctx, ErrorKind::Forbidden).await;
         }
+        ctx.redacts = self.profile.redaction(path).cloned();
         let upgrades = forward::asks_websocket(head);
         if (has_body || upgrades) && !self.profile.scan_exempt(path) {
             ctx.scan = self.scan.body(&head.headers);

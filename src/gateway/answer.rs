@@ -1,5 +1,7 @@
 //! Steps 8 and 9: what the client gets to see of the PBX's answer, and the record of it.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{StatusCode, Version};
@@ -14,7 +16,7 @@ use super::limit::Quota;
 use super::notice::BrokenPage;
 use super::pipeline::Pipeline;
 use super::security_headers::SecurityHeaders;
-use super::{cookies, entry, gate, insertion, visitor};
+use super::{cookies, cors, entry, gate, insertion, redaction, visitor};
 use crate::domain::session::Standing;
 use crate::flows::challenge;
 use crate::profile::{FirstResponse, Judgement};
@@ -44,6 +46,7 @@ pub(super) async fn header(
         ctx.watch = Some(Watch::new(live, connection));
     }
     ctx.streams_events = ctx.jar.is_some() && is_event_stream(head);
+    redact(session, head, ctx)?;
     insertion::begin(pipeline, session, head, ctx)?;
     end_with_connection(session, head);
     if ctx.jar.is_some() || ctx.machine.is_some() {
@@ -62,6 +65,14 @@ pub(super) async fn header(
     }
     if let Some((name, value)) = ctx.quota.as_ref().map(Quota::field) {
         head.append_header(name, value)?;
+    }
+    let request = session.req_header();
+    if request.headers.contains_key(header::ORIGIN) {
+        let path = request.uri.path();
+        for (name, value) in cors::missing(&pipeline.profile, path, &request.headers, &head.headers)
+        {
+            head.append_header(name, value)?;
+        }
     }
     for cookie in std::mem::take(&mut ctx.set_cookies) {
         head.append_header(header::SET_COOKIE, cookie)?;
@@ -87,6 +98,17 @@ pub(super) fn body(
         *body = None;
         return Ok(());
     }
+    if let Some(redactor) = ctx.redactor.as_mut().map(Mutex::get_mut) {
+        let client = ctx.client;
+        let out = redactor.push(body.take().unwrap_or_default());
+        let out = out.map_err(|error| unreadable(client, error))?;
+        *body = Some(if end_of_stream {
+            let rest = redactor.finish().map_err(|error| unreadable(client, error))?;
+            if rest.is_empty() { out } else { [out, rest].concat().into() }
+        } else {
+            out
+        });
+    }
     let Some(injector) = ctx.injector.as_mut().map(Mutex::get_mut) else { return Ok(()) };
     let broken = |error: BrokenPage| {
         let mut error = Error::because(ErrorType::InternalError, "page not changed", error);
@@ -102,6 +124,35 @@ pub(super) fn body(
         Some(out)
     };
     Ok(())
+}
+
+/// Begins to take out what users do not get to see, where the profile says so.
+fn redact(session: &Session, head: &mut ResponseHeader, ctx: &mut Exchange) -> pingora::Result<()> {
+    let Some(rule) = &ctx.redacts else { return Ok(()) };
+    let request = session.req_header();
+    let begun = redaction::begin(rule, &request.method, head.status, &head.headers);
+    if let Some(tag) = head.headers.get(header::ETAG).and_then(redaction::weakened) {
+        head.insert_header(header::ETAG, tag)?;
+    }
+    let Some(redactor) = begun.map_err(|error| unreadable(ctx.client, error))? else {
+        return Ok(());
+    };
+    for name in &redaction::RESPONSE_FIELDS_THAT_GO {
+        head.remove_header(name);
+    }
+    if request.version == Version::HTTP_11 {
+        head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    }
+    ctx.redactor = Some(Mutex::new(redactor));
+    Ok(())
+}
+
+/// An answer that may hold what users do not get to see: not let through, or no further.
+fn unreadable(client: IpAddr, error: redaction::Unreadable) -> Box<Error> {
+    tracing::warn!(%client, %error, "an answer was not let through");
+    let mut error = Error::because(ErrorType::InternalError, "answer not read", error);
+    error.as_up();
+    error
 }
 
 /// Counts the request and writes its line.

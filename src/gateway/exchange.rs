@@ -15,10 +15,12 @@ use super::limit::Quota;
 use super::listeners::{BodyWatch, ConnectionHandle};
 use super::machine::MachineClient;
 use super::notice::Injector;
+use super::redaction::Redactor;
 use super::validators::Mark;
 use crate::domain::jar::Jar;
 use crate::domain::kept_form::KeptForm;
 use crate::domain::session::{JarState, LiveSession};
+use crate::profile::Redaction;
 use crate::telemetry::metrics::Route as RouteLabel;
 
 /// One request and its answer.
@@ -52,6 +54,10 @@ pub struct Exchange {
     /// The rewriting, once the answer turned out to be a page. The lock is never contended: it
     /// makes shareable what Pingora wants to be so.
     pub(super) injector: Option<Mutex<Injector>>,
+    /// What its answer does not show to users. A machine client gets the whole answer.
+    pub(super) redacts: Option<Arc<Redaction>>,
+    /// The reading of the answer, once it began.
+    pub(super) redactor: Option<Mutex<Redactor>>,
     /// The look for credential fields in its body.
     pub(super) scan: Option<BodyScan>,
     /// The form that goes in place of its body: one that was sent too late (R-C4).
@@ -112,6 +118,8 @@ impl Default for Exchange {
             server: 0,
             insertion: None,
             injector: None,
+            redacts: None,
+            redactor: None,
             scan: None,
             resent: None,
             held: HeldBody::default(),

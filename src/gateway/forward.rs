@@ -11,7 +11,7 @@ use super::credential_scan::ScanVerdict;
 use super::exchange::Exchange;
 use super::pipeline::Pipeline;
 use super::sanitise::Forwarding;
-use super::{answer, cookies, entry, insertion, rewrite};
+use super::{answer, cookies, entry, insertion, redaction, rewrite};
 use crate::domain::kept_form::KeptForm;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -92,6 +92,11 @@ pub(super) fn prepare(
             upstream.insert_header(header::HOST, host)?;
         }
         None => {}
+    }
+    if ctx.redacts.is_some() {
+        for name in redaction::REQUEST_FIELDS_THAT_GO {
+            upstream.remove_header(&name);
+        }
     }
     match ctx.insertion {
         Some(insertion) => insertion::ask(upstream, insertion),

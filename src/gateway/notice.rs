@@ -13,9 +13,9 @@ mod qualify;
 use bytes::{Bytes, BytesMut};
 
 pub use decode::ContentCoding;
+pub(in crate::gateway) use decode::Decoder;
 pub use qualify::{REQUEST_FIELDS_THAT_GO, RESPONSE_FIELDS_THAT_GO, injectable, wants_page};
 
-use decode::Decoder;
 use finder::Finder;
 
 /// A place in a page, as a CSS selector that a streaming parser can match.

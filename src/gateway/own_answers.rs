@@ -12,7 +12,7 @@ use super::late_form::LateForm;
 use super::limit::Quota;
 use super::pipeline::Pipeline;
 use super::route::Route;
-use super::{client_kind, cookies, entry, gate, respond};
+use super::{client_kind, cookies, cors, entry, gate, respond};
 use crate::domain::kept_form::{KeptFormToken, LARGEST};
 use crate::flows::Outage;
 use crate::flows::kept_form::keep;
@@ -247,6 +247,19 @@ impl Pipeline {
         }
     }
 
+    /// What a browser asks before a page of another origin calls the API.
+    pub(super) async fn preflight(
+        &self,
+        session: &mut Session,
+        ctx: &Exchange,
+    ) -> pingora::Result<bool> {
+        let head = session.req_header();
+        match cors::allowed(&self.profile, head.uri.path(), &head.headers) {
+            Some(response) => self.write(session, ctx, response).await.map(|()| true),
+            None => self.refuse(session, ctx, ErrorKind::Forbidden).await,
+        }
+    }
+
     /// The one way out for answers of our own: they carry the security headers like the PBX's.
     pub(super) async fn write(
         &self,
@@ -260,6 +273,15 @@ impl Pipeline {
         self.settings.security_headers.apply(response.headers_mut());
         if ctx.is_plain() {
             response.headers_mut().remove(header::STRICT_TRANSPORT_SECURITY);
+        }
+        let head = session.req_header();
+        if head.headers.contains_key(header::ORIGIN) {
+            let path = head.uri.path();
+            for (name, value) in
+                cors::missing(&self.profile, path, &head.headers, response.headers())
+            {
+                response.headers_mut().append(name, value);
+            }
         }
         respond::write(session, response).await
     }

@@ -40,7 +40,7 @@ use super::rewrite::OwnNames;
 use super::route::{Route, route};
 use super::security_headers::SecurityHeaders;
 use super::upstreams::Upstreams;
-use super::{answer, cookies, entry, forward, gate, listeners};
+use super::{answer, cookies, cors, entry, forward, gate, listeners};
 use crate::domain::session::Standing;
 use crate::flows::{Outage, Services};
 use crate::profile::Profile;
@@ -130,10 +130,16 @@ impl Pipeline {
             route(&self.profile, &self.settings.prefix, head.method.as_str(), head.uri.path());
         ctx.label = route.label();
         ctx.kind = client_kind(&head.headers, matches!(route, Route::Api | Route::Token(_)));
-
         let machine = self.machine(session.req_header(), ctx, &route);
         if ctx.is_plain() && machine.is_none() {
             return self.to_https(session, ctx).await;
+        }
+        let head = session.req_header();
+        if matches!(route, Route::Api | Route::Token(_))
+            && !ctx.is_plain()
+            && cors::is_preflight(&head.method, &head.headers)
+        {
+            return self.preflight(session, ctx).await;
         }
         if self.settings.limits.is_some() && self.limit_address(session, ctx).await? {
             return Ok(true);

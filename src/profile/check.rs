@@ -1,9 +1,11 @@
 //! From the file as written to the checked profile. Everything wrong is found in one go.
 
+mod redaction;
 mod subscriber;
 mod token;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use regex::Regex;
 use regex::bytes::Regex as BytesRegex;
@@ -58,6 +60,7 @@ impl Checker<'_> {
         let credentials = self.credentials(&raw);
         let subscriber = self.subscriber(&raw.subscriber);
         let who_am_i = raw.whoami.iter().filter_map(|way| self.who_am_i(way)).collect();
+        let redactions = raw.redact.iter().map(|redact| Arc::new(self.redaction(redact))).collect();
         let pages = PortalPages {
             home: self.path(&raw.pages.home),
             login_links: self.selector(&raw.pages.login_links),
@@ -77,6 +80,7 @@ impl Checker<'_> {
             pages,
             subscriber,
             who_am_i,
+            redactions,
         })
     }
 
@@ -289,10 +293,18 @@ impl Checker<'_> {
         let tokens = self.tokens(&raw.token);
         let cors = exposure.cors.as_ref().map(|cors| CorsPolicy {
             origins: cors.origins.iter().map(|origin| self.origin(origin)).collect(),
-            methods: cors.methods.clone(),
-            headers: cors.headers.clone(),
+            methods: cors.methods.iter().map(|method| self.method(method)).collect(),
+            headers: cors.headers.iter().map(|name| self.header_name(name)).collect(),
             max_age: cors.max_age,
+            credentials: cors.credentials,
         });
+        if let Some(cors) = &exposure.cors
+            && let Some(all) = cors.origins.iter().find(|origin| *origin.get_ref() == "*")
+            && cors.credentials
+        {
+            let hint = "name the origins that may use the signed-in user's cookies";
+            self.0.add(start(all), "cors.credentials is not for every origin", hint);
+        }
         let methods = &raw.session.sign_out_methods;
         if methods.is_empty() {
             self.0.add(start(&raw.session.sign_out), "session.sign_out_methods is empty", "");
@@ -356,6 +368,15 @@ impl Checker<'_> {
             );
         }
         method.clone()
+    }
+
+    fn header_name(&mut self, raw: &Text) -> String {
+        let name = raw.get_ref();
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!#$%&'*+^`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(sound) {
+            self.0.add(start(raw), format!("`{name}` is no name of a header"), "");
+        }
+        name.clone()
     }
 
     fn origin(&mut self, raw: &Text) -> String {

@@ -51,6 +51,8 @@ pub struct CorsPolicy {
     pub headers: Vec<String>,
     /// How long a browser may keep a preflight's answer, in seconds.
     pub max_age: u32,
+    /// Whether pages of these origins may send and read with credentials of the browser.
+    pub credentials: bool,
 }
 
 /// The profile's path sets.

@@ -17,6 +17,7 @@ mod pages;
 mod paths;
 mod problems;
 mod raw;
+mod redaction;
 mod request_body;
 mod session;
 mod subscriber;
@@ -31,12 +32,15 @@ pub use login_names::LoginNameProblem;
 pub use pages::PortalPages;
 pub use paths::PathSet;
 pub use problems::{ProfileProblem, ProfileProblems};
+pub use redaction::{At, LONGEST_NAME, Redaction, Sight};
 pub use request_body::BadShape;
 pub use subscriber::{ApiCall, Filling, OwnPage, PinRead, PinWrite, Subscriber, WriteJudgement};
 pub use token::{
     AskedGrant, BadTokenCall, FoundOwner, FoundTokens, ReadToken, Shown, TokenAsk, TokenCall,
     TokenEndpoint, TokenJudgement, WhoAmI,
 };
+
+use std::sync::Arc;
 
 use regex::Regex;
 
@@ -55,6 +59,7 @@ pub struct Profile {
     pages: PortalPages,
     subscriber: Subscriber,
     who_am_i: Vec<WhoAmI>,
+    redactions: Vec<Arc<Redaction>>,
 }
 
 impl Profile {
@@ -258,6 +263,12 @@ impl Profile {
             FoundOwner::Parts { user, tenant } => LoginName::new(user, tenant).ok(),
             FoundOwner::Login(login) => self.login_name(login, None).ok(),
         }
+    }
+
+    /// What users do not get to see in answers to requests for this path; the first section that
+    /// covers it counts.
+    pub fn redaction(&self, path: &str) -> Option<&Arc<Redaction>> {
+        self.redactions.iter().find(|redaction| redaction.covers(path))
     }
 
     /// How tokens are handed out unless the configuration says otherwise (R-F3).

@@ -1,11 +1,13 @@
 //! The profile file as it is written, before it is checked.
 
+mod redaction;
 mod subscriber;
 mod token;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(super) use redaction::RawRedaction;
 pub(super) use subscriber::{RawOwnPage, RawPinRead, RawPinWrite, RawSubscriber};
 pub(super) use token::{RawToken, RawTokenBody, RawWhoAmI};
 
@@ -34,6 +36,8 @@ pub(super) struct RawProfile {
     pub pages: RawPages,
     #[serde(default)]
     pub subscriber: RawSubscriber,
+    #[serde(default)]
+    pub redact: Vec<Spanned<RawRedaction>>,
 }
 
 #[derive(Deserialize)]
@@ -176,11 +180,13 @@ pub(super) struct RawExposure {
 pub(super) struct RawCors {
     pub origins: Vec<Text>,
     #[serde(default)]
-    pub methods: Vec<String>,
+    pub methods: Vec<Text>,
     #[serde(default)]
-    pub headers: Vec<String>,
+    pub headers: Vec<Text>,
     #[serde(default)]
     pub max_age: u32,
+    #[serde(default)]
+    pub credentials: bool,
 }
 
 #[derive(Deserialize, Default)]

@@ -43,7 +43,8 @@ impl ContentCoding {
 /// One chunk never unpacks to more than this: what does is not a page.
 const MAX_UNPACKED: usize = 16 * 1024 * 1024;
 
-pub(super) enum Decoder {
+/// Unpacks in pieces.
+pub(in crate::gateway) enum Decoder {
     Identity,
     Gzip(Box<MultiGzDecoder<Bounded>>),
     /// The first bytes tell zlib from raw.
@@ -54,7 +55,7 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(coding: ContentCoding) -> Self {
+    pub(in crate::gateway) fn new(coding: ContentCoding) -> Self {
         match coding {
             ContentCoding::Identity => Self::Identity,
             ContentCoding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(Bounded::default()))),
@@ -65,7 +66,7 @@ impl Decoder {
         }
     }
 
-    pub(super) fn push(&mut self, chunk: Bytes) -> Result<Bytes, BrokenPage> {
+    pub(in crate::gateway) fn push(&mut self, chunk: Bytes) -> Result<Bytes, BrokenPage> {
         if chunk.is_empty() {
             return Ok(chunk);
         }
@@ -103,7 +104,7 @@ impl Decoder {
         }
     }
 
-    pub(super) fn finish(&mut self) -> Result<Bytes, BrokenPage> {
+    pub(in crate::gateway) fn finish(&mut self) -> Result<Bytes, BrokenPage> {
         match self {
             Self::Identity => Ok(Bytes::new()),
             Self::DeflateUndecided(first) if first.is_empty() => Ok(Bytes::new()),
@@ -136,7 +137,7 @@ fn write(decoder: &mut impl Write, chunk: &[u8]) -> Result<(), BrokenPage> {
 
 /// Collects what a decoder gives out, up to a limit.
 #[derive(Default)]
-pub(super) struct Bounded(Vec<u8>);
+pub(in crate::gateway) struct Bounded(Vec<u8>);
 
 impl Bounded {
     fn take(&mut self) -> Bytes {

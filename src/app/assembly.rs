@@ -22,7 +22,6 @@ use crate::adapters::sqlite::{
     SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
 use crate::adapters::token_signer::KeyRingSigner;
-use crate::adapters::unbuilt::Unbuilt;
 use crate::config::{self, Config, Disclosure, HostPolicy, RejectAction};
 use crate::domain::grant::GrantKind;
 use crate::domain::mail::{AddressLimit, MailLimit};
@@ -33,7 +32,9 @@ use crate::gateway::rewrite::OwnNames;
 use crate::gateway::security_headers::SecurityHeaders;
 use crate::gateway::tls::{CertStore, CertificateFiles, development_certificate};
 use crate::gateway::upstreams::{UpstreamLimits, UpstreamServer, Upstreams};
-use crate::portal::{AdminAccess, HostHeader, LoginDriver, PbxSubscribers, UpstreamSettings};
+use crate::portal::{
+    AdminAccess, HostHeader, LoginDriver, PbxSubscribers, PbxTokenIssuer, UpstreamSettings,
+};
 use crate::ports::{Clock, MailTransport, PinWriting, Random, Subscribers as _};
 use crate::profile::{Profile, TokenMode};
 use crate::telemetry::Metrics;
@@ -94,6 +95,8 @@ pub(super) async fn assemble(
     let hasher = Arc::new(hasher(config, &metrics, &random)?);
     let driver = LoginDriver::new(Arc::clone(&profile), driver_settings(config)?)
         .map_err(|error| StartError::of("upstream")(&error))?;
+    let issuer = PbxTokenIssuer::new(Arc::clone(&profile), driver_settings(config)?)
+        .map_err(|error| StartError::of("upstream")(&error))?;
     let subscribers = subscribers(config, Arc::clone(&clock))?;
     say_what_becomes_of_pins(&subscribers);
     let services = Arc::new(Services {
@@ -115,7 +118,7 @@ pub(super) async fn assemble(
         vault: key_ring.clone(),
         portal: Arc::new(ObservedPortal::new(Arc::new(driver), Arc::clone(&metrics))),
         clock,
-        issuer: Arc::new(Unbuilt),
+        issuer: Arc::new(issuer),
         tokens: Arc::new(SqliteTokens::new(database.clone())),
         signer: Arc::new(KeyRingSigner::new(key_ring.clone(), config.server.public_url.as_str())),
         memory: Arc::default(),

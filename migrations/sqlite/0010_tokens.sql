@@ -12,15 +12,15 @@ DROP INDEX sessions_by_created_at;
 CREATE INDEX sessions_by_last_seen ON sessions (last_seen) WHERE expires_at IS NULL;
 CREATE INDEX sessions_by_created_at ON sessions (created_at) WHERE expires_at IS NULL;
 
--- The PBX's tokens that went through our hands, by SHA-256.
+-- The PBX's tokens that went through our hands, by SHA-256. They outlive their family: what was
+-- ended here is never taken for one that the PBX issued before us.
 CREATE TABLE noted_tokens (
     hash        BLOB PRIMARY KEY NOT NULL CHECK (length(hash) = 32),
-    usage       TEXT NOT NULL CHECK (usage IN ('access', 'refresh')),
-    family      BLOB NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    usage       TEXT NOT NULL CHECK (usage IN ('access', 'refresh', 'spent')),
+    family      BLOB NOT NULL CHECK (length(family) = 32),
     expires_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX noted_tokens_by_family ON noted_tokens (family);
 CREATE INDEX noted_tokens_by_expires_at ON noted_tokens (expires_at);
 
 -- Refresh tokens of ours: each family has one chain, and of it only the newest place counts.

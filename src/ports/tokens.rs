@@ -14,6 +14,8 @@ pub enum TokenUse {
     Access,
     /// New tokens.
     Refresh,
+    /// Nothing any more: it gave way to another.
+    Spent,
 }
 
 /// A token of the PBX that went through our hands (mode `pass`), or a Basic login.
@@ -62,12 +64,13 @@ pub struct Rotation {
     pub now: Timestamp,
 }
 
-/// The tokens of families. All rows of a family go with its session.
+/// The tokens of families. A chain goes with its session; noted tokens stay known until they expire:
+/// what was ended here is never taken for one that the PBX issued before us (R-F6).
 #[async_trait]
 pub trait TokenStore: Send + Sync {
-    /// Notes tokens of a family whose session exists. Those of `replaced` are forgotten in the same
-    /// step. `false`, and nothing happened, if the session is gone, or one of `replaced` was no
-    /// longer there (somebody else was faster).
+    /// Notes tokens of a family whose session exists. Those of `replaced` are spent in the same
+    /// step. `false`, and nothing happened, if the session is gone, or one of `replaced` was spent
+    /// already (somebody else was faster).
     async fn note(
         &self,
         tokens: &[NotedToken],

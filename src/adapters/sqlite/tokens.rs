@@ -1,5 +1,4 @@
-//! The tokens of families in SQLite. Rows go with the session that they belong to, and count only
-//! as long as it does.
+//! The tokens of families in SQLite. They count only as long as the session that they belong to.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -33,7 +32,9 @@ impl TokenStore for SqliteTokens {
     ) -> Result<bool, Unavailable> {
         let mut transaction = self.database.write().await?;
         for hash in replaced {
-            let gone = sqlx::query("DELETE FROM noted_tokens WHERE hash = ?")
+            let spent =
+                "UPDATE noted_tokens SET usage = 'spent' WHERE hash = ? AND usage <> 'spent'";
+            let gone = sqlx::query(spent)
                 .bind(hash.0.as_slice())
                 .execute(&mut *transaction)
                 .await
@@ -233,6 +234,7 @@ fn usage_text(usage: TokenUse) -> &'static str {
     match usage {
         TokenUse::Access => "access",
         TokenUse::Refresh => "refresh",
+        TokenUse::Spent => "spent",
     }
 }
 
@@ -240,6 +242,7 @@ fn usage(text: &str) -> Result<TokenUse, Unavailable> {
     match text {
         "access" => Ok(TokenUse::Access),
         "refresh" => Ok(TokenUse::Refresh),
+        "spent" => Ok(TokenUse::Spent),
         _ => Err(unreadable("a token")),
     }
 }

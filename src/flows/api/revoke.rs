@@ -51,7 +51,10 @@ pub async fn describe(services: &Services, token: &str) -> Result<Option<Describ
     let Some(found) = find(services, token, now).await? else { return Ok(None) };
     let Found { session, usage, expires_at } = found;
     // What is held back reaches nothing, and is refreshed by nothing.
-    if expires_at <= now || !matches!(standing(services, &session, now), Standing::Full { .. }) {
+    if expires_at <= now
+        || usage == TokenUse::Spent
+        || !matches!(standing(services, &session, now), Standing::Full { .. })
+    {
         return Ok(None);
     }
     let record = session.record();

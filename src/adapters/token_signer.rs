@@ -100,7 +100,7 @@ impl Claims {
             iat: issued_at,
             nbf: issued_at,
             exp: claims.expires_at.as_second(),
-            jti: jws::encode(&claims.id),
+            jti: claims.token_id(),
         }
     }
 

@@ -39,7 +39,7 @@ use crate::ports::{Clock, MailTransport, PinWriting, Random, Subscribers as _};
 use crate::profile::{Profile, TokenMode};
 use crate::telemetry::Metrics;
 use crate::web::admin::{AdminState, AdminTokens, ClockControl, KeyControl, KeyInfo};
-use crate::web::{LoginNames, OwnPages, PagesSettings};
+use crate::web::{LoginNames, OAuthSettings, OwnPages, PagesSettings};
 
 /// Most sessions kept in memory; the others are one look into the store away.
 const CACHED_SESSIONS: u64 = 200_000;
@@ -367,6 +367,17 @@ pub(super) fn tenant_time_zones(config: &Config) -> HashMap<String, TimeZone> {
     tenants.map(|(name, rules)| (name.clone(), rules.time_zone.clone())).collect()
 }
 
+/// What applications are told about tokens.
+fn oauth(config: &Config, profile: &Profile, services: &Services) -> OAuthSettings {
+    let first = profile.token_endpoints().next();
+    OAuthSettings {
+        issuer: config.server.public_url.as_str().trim_end_matches('/').to_owned(),
+        token_path: first.and_then(|endpoint| endpoint.paths().next()).map(str::to_owned),
+        grant_types: first.map(|endpoint| endpoint.grant_types().collect()).unwrap_or_default(),
+        signs: services.policies.tokens.kind == GrantKind::Jwt,
+    }
+}
+
 /// The pipeline over the parts.
 pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, StartError> {
     let (profile, services) = (&parts.profile, &parts.services);
@@ -381,6 +392,7 @@ pub(super) fn pipeline(config: &Config, parts: &Parts) -> Result<Pipeline, Start
         security_link: config.pages.security_link,
         session_warning: config.session.warning,
         affected: rules.affected.clone(),
+        oauth: oauth(config, profile, services),
     };
     let (reader, hosts) = (Arc::clone(profile), Arc::clone(profile));
     let login_names = LoginNames {

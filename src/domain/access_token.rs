@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
 use super::account::AccountId;
@@ -27,6 +29,13 @@ pub struct AccessClaims {
     pub expires_at: Timestamp,
     /// `jti`.
     pub id: [u8; 16],
+}
+
+impl AccessClaims {
+    /// `jti` as it is written.
+    pub fn token_id(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.id)
+    }
 }
 
 /// Why a token is none of ours, or no more.

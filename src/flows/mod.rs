@@ -10,6 +10,7 @@ pub mod bounces;
 pub mod bulk;
 pub mod campaigns;
 pub mod challenge;
+pub mod client_guesses;
 pub mod courier;
 pub mod current_pin;
 pub mod initial_password;

@@ -35,7 +35,7 @@ impl Pipeline {
         }
         let Some(body) = self.own_body(session, ctx).await? else { return Ok(true) };
         let rest = session.req_header().uri.path().strip_prefix(&self.settings.prefix);
-        if !asked_by_pages(rest.unwrap_or_default())
+        if rest.is_some_and(|rest| !asked_by_pages(rest))
             && let Some(live) = ctx.session()
         {
             live.touch(self.services.clock.now());
@@ -329,10 +329,10 @@ impl Pipeline {
     }
 }
 
-/// Whether pages ask for this by themselves, `path` below our prefix: their style sheets, and how
-/// long their session still lives. That is no interaction (R-C4).
+/// Whether pages and applications ask for this by themselves, `path` below our prefix: style sheets,
+/// how long a session still lives, what is known of a token. That is no interaction (R-C4).
 fn asked_by_pages(path: &str) -> bool {
-    path == "/session" || path.starts_with("/static/")
+    path == "/session" || path.starts_with("/static/") || path.starts_with("/oauth/")
 }
 
 /// Whether a login or sign-out may be believed to be wanted by the portal's own pages.

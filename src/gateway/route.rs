@@ -50,6 +50,10 @@ impl Route<'_> {
     }
 }
 
+/// What applications find without knowing our prefix (RFC 8414, RFC 8615).
+const OAUTH_DOCUMENTS: [&str; 2] =
+    ["/.well-known/oauth-authorization-server", "/.well-known/jwks.json"];
+
 /// Finds the route of a canonical path. Own pages come first: no profile can take them over.
 pub fn route<'a>(profile: &'a Profile, prefix: &str, method: &str, path: &str) -> Route<'a> {
     if let Some(rest) = path.strip_prefix(prefix)
@@ -59,6 +63,9 @@ pub fn route<'a>(profile: &'a Profile, prefix: &str, method: &str, path: &str) -
     }
     if path == "/.well-known/change-password" {
         return Route::ChangePassword;
+    }
+    if OAUTH_DOCUMENTS.contains(&path) {
+        return Route::OwnPage;
     }
     match profile.classify(method, path) {
         PathClass::LoginPage => Route::LoginPage,
@@ -101,6 +108,10 @@ mod tests {
             ("PUT", "/portal/login", "Denied"),
             ("GET", "/portal/home", "Portal"),
             ("GET", "/.well-known/change-password", "ChangePassword"),
+            ("GET", "/.well-known/oauth-authorization-server", "OwnPage"),
+            ("GET", "/.well-known/jwks.json", "OwnPage"),
+            ("GET", "/.well-known/jwks.jsonx", "Portal"),
+            ("POST", "/account/oauth/revoke", "OwnPage"),
         ] {
             let found = found(method, path);
             // A variant that holds something goes on behind its bracket.

@@ -247,6 +247,11 @@ impl Profile {
         self.exposure.allowed_cors(path, origin)
     }
 
+    /// The PBX's token endpoints.
+    pub fn token_endpoints(&self) -> impl Iterator<Item = &TokenEndpoint> {
+        self.exposure.tokens.iter()
+    }
+
     /// The PBX's token endpoint of this name.
     pub fn token_endpoint(&self, name: &str) -> Option<&TokenEndpoint> {
         self.exposure.tokens.iter().find(|token| token.name == name)

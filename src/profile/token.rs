@@ -84,6 +84,11 @@ impl TokenEndpoint {
         self.paths.iter().map(String::as_str)
     }
 
+    /// What may be shown for tokens, as in `grant_type`.
+    pub fn grant_types(&self) -> impl Iterator<Item = &'static str> {
+        self.grants.iter().map(|grant| grant.name())
+    }
+
     /// Whether tokens are asked for by this method.
     pub fn answers_to(&self, method: &str) -> bool {
         self.methods.iter().any(|known| known == method)

@@ -22,6 +22,11 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct Form(Vec<(String, Secret)>);
 
 impl Form {
+    /// The form of a body; `None` where it has no one meaning.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        parse(body).map(Self)
+    }
+
     /// The text of a field; empty when it was not sent.
     pub fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value.expose())
@@ -64,7 +69,8 @@ impl FromRequest<Arc<Pages>> for Form {
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+/// Whether a body is a form, in the only encoding that we read.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next(), types.next()) else { return false };
     let Ok(only) = only.to_str() else { return false };
@@ -102,7 +108,8 @@ fn parse(body: &[u8]) -> Option<Vec<(String, Secret)>> {
     Some(fields)
 }
 
-fn decode(encoded: &str) -> Option<Zeroizing<String>> {
+/// A name or value; `None` where it has no one meaning.
+pub(super) fn decode(encoded: &str) -> Option<Zeroizing<String>> {
     let complete = encoded.match_indices('%').all(|(at, _)| {
         let digits = encoded.as_bytes().get(at + 1..at + 3);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))

@@ -18,6 +18,7 @@ pub mod letters;
 mod look;
 pub mod next_page;
 pub mod notice;
+mod oauth;
 mod overrides;
 mod own_pages;
 mod pages;
@@ -39,6 +40,7 @@ use crate::domain::session::{LiveSession, Standing};
 pub use accent::Accent;
 pub use answers::{ErrorKind, ErrorPages};
 pub use brand::{Brand, Brands, Logo};
+pub use oauth::OAuthSettings;
 pub use overrides::Overrides;
 pub use own_pages::{Audience, Face, OwnPages};
 
@@ -65,6 +67,8 @@ pub struct PagesSettings {
     pub session_warning: Option<Duration>,
     /// Where the portal password is used (`rollout.affected`), by name.
     pub affected: Vec<String>,
+    /// What applications are told about tokens.
+    pub oauth: OAuthSettings,
 }
 
 /// Who asks: put into the request's extensions by the gateway. The request keeps its `Cookie`

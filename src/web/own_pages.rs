@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 use super::assets::Assets;
 use super::look::{Look, Words};
 use super::notice::Notices;
+use super::oauth::OAuth;
 use super::pages::{Pages, router};
 use super::{Brands, ErrorKind, ErrorPages, LoginNames, Overrides, PagesSettings, Visitor};
 use crate::domain::language::Language;
@@ -44,6 +45,7 @@ pub struct OwnPages {
     languages: Vec<Language>,
     /// Brand by brand, each in every language.
     faces: Vec<Face>,
+    oauth: OAuth,
 }
 
 /// All of it for readers of one brand and one language.
@@ -85,7 +87,8 @@ impl OwnPages {
                 }),
             })
             .collect();
-        Self { brands, languages, faces }
+        let oauth = OAuth::new(services, settings.oauth.clone(), &settings.prefix);
+        Self { brands, languages, faces, oauth }
     }
 
     /// What somebody sees: in the brand of the account or the host, and in the language that the
@@ -102,6 +105,9 @@ impl OwnPages {
 
     /// Answers a request for one of our pages.
     pub async fn answer(&self, request: Request<Bytes>, visitor: Visitor) -> Response<Bytes> {
+        if self.oauth.has(request.uri().path()) {
+            return self.oauth.answer(request, visitor).await;
+        }
         let session = visitor.session.clone();
         let tenant = session.as_ref().map(|session| session.record().login.tenant());
         let audience = Audience::new(&visitor.host, tenant, request.headers());

@@ -17,6 +17,7 @@ mod intruders;
 mod journeys;
 mod links;
 mod locked;
+mod oauth;
 mod outages;
 mod own_email;
 mod own_sessions;
@@ -35,7 +36,7 @@ use tokio::net::TcpListener;
 use super::brand::testing::brand;
 use super::letters::{LetterSettings, Letters};
 use super::look::{Look, Words};
-use super::{Brands, LoginNames, Overrides, OwnPages, PagesSettings};
+use super::{Brands, LoginNames, OAuthSettings, Overrides, OwnPages, PagesSettings};
 use crate::adapters::argon2_hasher::{Argon2Hasher, Argon2Settings};
 use crate::adapters::audit_log::TracingAudit;
 use crate::adapters::clock::MovableClock;
@@ -60,6 +61,9 @@ use crate::ports::{Clock, Random};
 use crate::profile::Profile;
 use browser::Browser;
 use desk::{Desk, Mailbox};
+
+/// Where the gateway is reached.
+const PUBLIC_URL: &str = "https://portal.example.com";
 
 const ALICE: &str = "1001@abc-company.11111.service";
 const ALICES_PIN: &str = "48271";
@@ -181,7 +185,7 @@ impl World {
             random,
             issuer: Arc::new(Unbuilt),
             tokens: Arc::new(SqliteTokens::new(database.clone())),
-            signer: Arc::new(KeyRingSigner::new(vault.clone(), "https://portal.example.com")),
+            signer: Arc::new(KeyRingSigner::new(vault.clone(), PUBLIC_URL)),
             memory: Arc::default(),
             turns: Arc::default(),
             process: uuid::Uuid::from_u128(1),
@@ -260,7 +264,7 @@ fn letters() -> LetterSettings {
 }
 
 fn brands() -> Brands {
-    Brands::new(brand("Acme <Voice>", "https://portal.example.com"), Vec::new())
+    Brands::new(brand("Acme <Voice>", PUBLIC_URL), Vec::new())
 }
 
 /// Our pages in English, for what needs no world.
@@ -283,5 +287,11 @@ fn settings() -> PagesSettings {
         security_link: true,
         session_warning: Some(Duration::from_secs(300)),
         affected: vec!["Web portal".into(), "API".into(), "Softphone".into()],
+        oauth: OAuthSettings {
+            issuer: PUBLIC_URL.into(),
+            token_path: Some("/ns-api/oauth2/token".into()),
+            grant_types: vec!["password", "refresh_token"],
+            signs: true,
+        },
     }
 }

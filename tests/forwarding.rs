@@ -347,7 +347,7 @@ async fn every_answer_is_safe_and_says_nothing_of_its_maker() {
             (303, client.get("/portal/home").await),
             (401, client.fetch("/portal/home").await),
             (403, client.get("/portal/resets/x").await),
-            (403, client.get("/ns-api/").await),
+            (401, client.get("/ns-api/").await),
             (200, client.get("/account/login").await),
             (404, client.get("/account/nowhere").await),
             (502, client.get("/portal/css/gone").await),

@@ -59,8 +59,15 @@ pub struct Memory {
     renewals: Cache<SessionId, Arc<Renewal>>,
 }
 
-/// The turn of whoever renews what the PBX knows an application by; in it, when that last failed.
-pub(super) type Renewal = tokio::sync::Mutex<Option<Timestamp>>;
+/// The turn of whoever renews what the PBX knows an application by; in it, what came of it last.
+pub(super) type Renewal = tokio::sync::Mutex<Option<LastRenewal>>;
+
+/// When the PBX was last asked, and whether it gave another token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LastRenewal {
+    pub at: Timestamp,
+    pub succeeded: bool,
+}
 
 impl Default for Memory {
     fn default() -> Self {

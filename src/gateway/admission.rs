@@ -32,8 +32,8 @@ impl Pipeline {
         }
         ctx.redacts = self.profile.redaction(path).cloned();
         let upgrades = forward::asks_websocket(head);
-        if (has_body || upgrades) && !self.profile.scan_exempt(path) {
-            ctx.scan = self.scan.body(&head.headers);
+        if has_body || upgrades {
+            ctx.scan = self.body_scan(route, head);
         }
         if upgrades
             && !(matches!(route, Route::Portal | Route::Api)
@@ -62,7 +62,7 @@ impl Pipeline {
                 live.touch(self.services.clock.now());
             }
             ctx.jar = Some(live.jar());
-        } else {
+        } else if !matches!(route, Route::Api) {
             let sealed = cookies::find(answer::cookie_fields(head), cookies::VISITOR);
             ctx.visitor = Some(visitor::open(&*self.services.vault, sealed));
         }
@@ -108,17 +108,6 @@ impl Pipeline {
                 self.send_to(session, ctx, &home, vec![done.as_bytes().to_vec()]).await
             }
             Err(outage) => self.outage(session, ctx, &outage).await,
-        }
-    }
-
-    /// Whether an API request of a portal script carries the PBX's own bearer of the session's
-    /// account (R-F5).
-    pub(super) async fn bearer_is_own(&self, session: &Session, ctx: &Exchange) -> bool {
-        match (super::bearer::of(&session.req_header().headers), ctx.session()) {
-            (Some(token), Some(live)) => {
-                super::bearer::owner(token, &self.profile).as_ref() == Some(&live.record().login)
-            }
-            _ => false,
         }
     }
 }

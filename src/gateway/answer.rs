@@ -49,7 +49,7 @@ pub(super) async fn header(
     redact(session, head, ctx)?;
     insertion::begin(pipeline, session, head, ctx)?;
     end_with_connection(session, head);
-    if ctx.jar.is_some() || ctx.machine.is_some() {
+    if ctx.jar.is_some() || ctx.machine.is_some() || ctx.passes_until.is_some() {
         keep_private(head)?;
     }
     for name in SecurityHeaders::unwanted() {
@@ -93,6 +93,9 @@ pub(super) fn body(
     {
         // Such a stream may last for days; nothing more is told to who was signed out (R-A6).
         return Err(Error::explain(ErrorType::ConnectionClosed, "session over").into_down());
+    }
+    if ctx.passes_until.is_some_and(|until| pipeline.services.clock.now() >= until) {
+        return Err(Error::explain(ErrorType::ConnectionClosed, "token over").into_down());
     }
     if ctx.withholds_body {
         *body = None;
@@ -275,6 +278,10 @@ fn fill_jar(pipeline: &Pipeline, ctx: &mut Exchange, taken: &[&str], set: &mut C
         changed
     };
     if let (Some(sent), Some(live)) = (&ctx.jar, ctx.session()) {
+        if !live.record().is_portal() {
+            // Applications have tokens; sessions that the PBX opens beside them are nobody's.
+            return;
+        }
         // Only into the jar that the request was sent with: a slow answer must not bring an old
         // PBX session back.
         if live.change_jar(sent.generation, take_all) {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderValue;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use super::api_refusal::ApiRefusal;
 use super::client_kind::ClientKind;
 use super::credential_scan::BodyScan;
 use super::gate::Admitted;
@@ -41,8 +43,14 @@ pub struct Exchange {
     pub(super) quota: Option<Quota>,
     /// The machine client that it is let in as, with no session.
     pub(super) machine: Option<Arc<MachineClient>>,
-    /// Its session, if it has one.
+    /// Its session, if it has one; on the API, the family of tokens that it is sent on with.
     pub(super) admitted: Option<Admitted>,
+    /// The family that its token belongs to, before it is let through.
+    pub(super) family: Option<Admitted>,
+    /// It passes with a token that is not known here, and not after this moment (R-F6).
+    pub(super) passes_until: Option<Timestamp>,
+    /// Why it is refused after all, on the API.
+    pub(super) refusal: Option<ApiRefusal>,
     /// The jar it is sent to the PBX with.
     pub(super) jar: Option<Arc<JarState>>,
     /// The anonymous PBX session of a visitor who is not signed in.
@@ -113,6 +121,9 @@ impl Default for Exchange {
             quota: None,
             machine: None,
             admitted: None,
+            family: None,
+            passes_until: None,
+            refusal: None,
             jar: None,
             visitor: None,
             server: 0,

@@ -7,12 +7,15 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
+use super::api_refusal::ApiRefusal;
 use super::credential_scan::ScanVerdict;
 use super::exchange::Exchange;
 use super::pipeline::Pipeline;
 use super::sanitise::Forwarding;
 use super::{answer, cookies, entry, insertion, redaction, rewrite};
+use crate::domain::grant::GrantKind;
 use crate::domain::kept_form::KeptForm;
+use crate::telemetry::metrics::Route as RouteLabel;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -62,6 +65,7 @@ pub(super) fn prepare(
         }
     }
 
+    show_family(upstream, ctx)?;
     let host = entry::host(head);
     if let Some(machine) = &ctx.machine {
         machine.ready(upstream)?;
@@ -102,6 +106,25 @@ pub(super) fn prepare(
         Some(insertion) => insertion::ask(upstream, insertion),
         None => Ok(()),
     }
+}
+
+/// Puts in what the PBX knows an application by, in the place of what the application shows; in mode
+/// `pass` that is the same.
+fn show_family(upstream: &mut RequestHeader, ctx: &Exchange) -> pingora::Result<()> {
+    let grant = ctx.session().and_then(|live| live.record().grant.as_ref());
+    if grant.is_none_or(|grant| grant.kind == GrantKind::Pass) {
+        return Ok(());
+    }
+    let access = ctx.jar.as_ref().and_then(|jar| jar.access.as_ref());
+    let value = access.and_then(|access| {
+        HeaderValue::from_str(access.authorization.expose()).ok().filter(|value| !value.is_empty())
+    });
+    let Some(mut value) = value else {
+        return Error::e_explain(ErrorType::InternalError, "a family without access to the PBX");
+    };
+    value.set_sensitive(true);
+    upstream.insert_header(header::AUTHORIZATION, value)?;
+    Ok(())
 }
 
 /// Makes the request that of a form which was sent too late: as it was sent, from the page where it
@@ -156,6 +179,9 @@ pub(super) fn body(
         ScanVerdict::Clean => {}
         ScanVerdict::Hit => {
             tracing::warn!(client = %ctx.client, "credential fields outside the login were refused");
+            if ctx.label == RouteLabel::Api {
+                ctx.refusal = Some(ApiRefusal::Misplaced);
+            }
             return Error::e_explain(ErrorType::HTTPStatus(403), "credentials outside the login");
         }
         ScanVerdict::TooLarge => {

@@ -3,6 +3,8 @@
 mod access;
 mod admission;
 mod answer;
+mod api_refusal;
+mod api_request;
 mod bearer;
 pub mod canonical_path;
 mod charset;

@@ -28,7 +28,9 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::access::{Access, access};
+use super::access::{Access, Shown, access};
+use super::api_refusal::ApiRefusal;
+use super::api_request::TOKEN_FIELD;
 use super::client_kind::client_kind;
 use super::credential_scan::CredentialScan;
 use super::exchange::Exchange;
@@ -89,6 +91,10 @@ pub struct Pipeline {
     pub(super) pages: OwnPages,
     pub(super) metrics: Arc<Metrics>,
     pub(super) scan: CredentialScan,
+    /// The same and [`TOKEN_FIELD`], for forms that are sent to the API …
+    pub(super) form_scan: CredentialScan,
+    /// … and that alone.
+    pub(super) token_scan: CredentialScan,
     pub(super) places: Places,
     pub(super) held: HeldBytes,
     next_number: AtomicU64,
@@ -105,7 +111,10 @@ impl Pipeline {
         metrics: Arc<Metrics>,
     ) -> Result<Self, String> {
         let fields = profile.credential_fields();
-        let scan = CredentialScan::new(fields.iter().map(|f| (f.name(), f.query_only())));
+        let own = || fields.iter().map(|f| (f.name(), f.query_only()));
+        let scan = CredentialScan::new(own());
+        let form_scan = CredentialScan::new(own().chain([(TOKEN_FIELD, false)]));
+        let token_scan = CredentialScan::new([(TOKEN_FIELD, false)]);
         let places = Places::new(profile.pages())?;
         // Numbers of different processes should differ, in logs that several of them share.
         let next_number = AtomicU64::new(u64::from_ne_bytes(services.random.bytes()));
@@ -117,6 +126,8 @@ impl Pipeline {
             pages,
             metrics,
             scan,
+            form_scan,
+            token_scan,
             places,
             held: HeldBytes::default(),
             next_number,
@@ -161,18 +172,29 @@ impl Pipeline {
         if machine.is_some() && !matches!(standing, Some(Standing::Full { .. })) {
             return self.let_machine_in(session, ctx, machine).await;
         }
-        match access(&route, standing) {
+        let shown = match route {
+            Route::Api if self.misplaces_token(session.req_header()) => {
+                return self.refuse_api(session, ctx, ApiRefusal::Misplaced).await;
+            }
+            Route::Api => self.shown(session, ctx).await,
+            _ => Ok(Shown::Nothing),
+        };
+        let shown = match shown {
+            Ok(shown) => shown,
+            Err(outage) => return self.outage(session, ctx, &outage).await,
+        };
+        match access(&route, standing, shown) {
             Access::Own => self.own_page(session, ctx, &route).await,
             Access::LogIn => self.log_in(session, ctx, &route).await,
             Access::SignOut => self.sign_out(session, ctx).await,
             Access::Forward => self.forward(session, ctx, &route).await,
-            Access::ForwardApi => {
-                if self.bearer_is_own(session, ctx).await {
-                    self.forward(session, ctx, &route).await
-                } else {
-                    self.refuse(session, ctx, ErrorKind::Forbidden).await
-                }
-            }
+            Access::ForwardFamily => self.forward_family(session, ctx, &route).await,
+            Access::ForwardApi => self.forward_script(session, ctx, &route).await,
+            Access::ForwardLegacy => self.forward_legacy(session, ctx, &route).await,
+            Access::LogInApi => self.log_in_api(session, ctx, &route).await,
+            Access::PinTooLate => self.refuse_api(session, ctx, ApiRefusal::PinTooLate).await,
+            Access::BadToken => self.refuse_api(session, ctx, ApiRefusal::BadToken).await,
+            Access::Unauthorised => self.refuse_api(session, ctx, ApiRefusal::NoCredentials).await,
             Access::ForwardChallenge => {
                 ctx.answers_challenge = session.req_header().method == Method::POST;
                 self.forward(session, ctx, &route).await
@@ -275,6 +297,19 @@ impl ProxyHttp for Pipeline {
         forward::body(self, session, body, end_of_stream, ctx)
     }
 
+    /// The same before anything of it counts: what the PBX refuses may be sent again.
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Exchange,
+    ) -> pingora::Result<()> {
+        match head.status {
+            StatusCode::UNAUTHORIZED => self.refused_by_pbx(session, ctx).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The header of the PBX's answer.
     async fn response_filter(
         &self,
@@ -298,7 +333,8 @@ impl ProxyHttp for Pipeline {
     }
 
     /// Only GET and HEAD are sent again, and only where a reused connection had been closed under
-    /// us: everything else may have been acted upon.
+    /// us, or where the PBX did not take our token and now has another: everything else may have
+    /// been acted upon.
     fn error_while_proxy(
         &self,
         peer: &HttpPeer,
@@ -308,9 +344,7 @@ impl ProxyHttp for Pipeline {
         client_reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("PBX server {}", peer._address));
-        let repeatable = matches!(session.req_header().method, Method::GET | Method::HEAD);
-        // What a body held has been looked at once; it is not looked at again.
-        if repeatable && session.as_mut().is_body_empty() {
+        if self.is_repeatable(session) {
             error.retry.decide_reuse(client_reused);
         } else {
             error.set_retry(false);
@@ -325,6 +359,16 @@ impl ProxyHttp for Pipeline {
         error: &Error,
         ctx: &mut Exchange,
     ) -> FailToProxy {
+        if let Some(refusal) = ctx.refusal.take()
+            && session.response_written().is_none()
+        {
+            session.set_keepalive(None);
+            if let Err(error) = self.refuse_api(session, ctx, refusal).await {
+                tracing::debug!(%error, "the client is gone");
+            }
+            let error_code = refusal.status().as_u16();
+            return FailToProxy { error_code, can_reuse_downstream: false };
+        }
         let (code, kind) = match (error.etype(), error.esource()) {
             (ErrorType::HTTPStatus(413), _) => (413, ErrorKind::TooLarge),
             (ErrorType::HTTPStatus(403), _) => (403, ErrorKind::Forbidden),

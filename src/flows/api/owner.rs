@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Caller;
@@ -47,31 +48,32 @@ pub async fn is_of(
     Ok(by_the_pbx(services, token, caller).await?.as_ref() == Some(login))
 }
 
-/// Whether a token that the PBX issued before Passgate stood in front still passes (R-F6): until
-/// the configured date, at the latest until PINs stop opening the portal for its tenant, and never
-/// for somebody who has a portal password or is switched off.
-pub async fn legacy_passes(
+/// Until when a token passes that the PBX issued before Passgate stood in front (R-F6): to the
+/// configured date, at the latest until PINs stop opening the portal for its tenant. `None`: it does
+/// not (any more); nor does one of somebody who has a portal password or is switched off.
+pub async fn legacy_passes_until(
     services: &Services,
     profile: &Profile,
     token: &str,
     caller: Caller<'_>,
-) -> Result<bool, Outage> {
+) -> Result<Option<Timestamp>, Outage> {
     let now = services.clock.now();
-    if !services.policies.tokens.accept_legacy_until.is_some_and(|until| now < until) {
-        return Ok(false);
-    }
+    let until = services.policies.tokens.accept_legacy_until.filter(|until| now < *until);
+    let Some(until) = until else { return Ok(None) };
     // Nobody is signed in beside it: the PBX's word counts more than what the token says.
     let owner = match services.issuer.knows_owners() {
         true => by_the_pbx(services, token, caller).await?,
         false => in_claims(token, profile),
     };
-    let Some(owner) = owner else { return Ok(false) };
-    if services.policies.rollout.phase(owner.tenant(), now) >= Phase::Force {
-        return Ok(false);
+    let Some(owner) = owner else { return Ok(None) };
+    let schedule = services.policies.rollout.schedule(owner.tenant());
+    if schedule.phase(now) >= Phase::Force {
+        return Ok(None);
     }
     let account = services.accounts.find(&owner).await?;
     let state = account.as_ref().map_or(AccountState::PinOnly, Account::state);
-    Ok(state == AccountState::PinOnly)
+    let dates = [schedule.force, schedule.reject].into_iter().flatten();
+    Ok((state == AccountState::PinOnly).then(|| dates.fold(until, Timestamp::min)))
 }
 
 async fn by_the_pbx(

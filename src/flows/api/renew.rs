@@ -1,7 +1,8 @@
 //! Another token of the PBX for an application, behind its back (R-C7 for tokens): before the one
 //! it has ends, and when the PBX no longer takes it.
 //!
-//! One at a time per family, and at most one that fails a minute. Nothing is renewed in mode
+//! One at a time per family, and at most once a minute: neither a PBX that gives no token nor one
+//! that refuses good ones is asked with every request. Nothing is renewed in mode
 //! `pass`: the application shows the PBX's token itself, and refreshes it itself.
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::domain::grant::{Grant, GrantKind, PbxAccess};
 use crate::domain::secret::Secret;
 use crate::domain::session::{JarState, LiveSession};
 use crate::flows::login::stored_pin;
+use crate::flows::memory::LastRenewal;
 use crate::flows::{Outage, Services};
 use crate::ports::{
     AccountChange, PbxGrant, PbxTokenAnswer, PbxTokenRequest, PbxTokens, SecurityEvent, Unavailable,
@@ -24,7 +26,7 @@ use crate::ports::{
 const AHEAD: Duration = Duration::from_secs(60);
 /// … and from so long before it on, requests wait for that.
 const TOO_LATE: Duration = Duration::from_secs(5);
-/// The PBX is not asked again in vain before this time is over.
+/// The PBX is not asked again before this time is over, unless a token ends sooner.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Why there is no other token.
@@ -37,6 +39,9 @@ pub enum NotRenewed {
     /// It was tried a moment ago, in vain.
     #[error("the PBX was asked in vain a moment ago")]
     Pausing,
+    /// The one that the PBX refused is new: it is not the token that it minds.
+    #[error("the PBX refuses a new token, too")]
+    IsNew,
     /// It could not be found out.
     #[error(transparent)]
     Outage(#[from] Outage),
@@ -55,7 +60,7 @@ pub async fn before_its_end(
     if now < ends - AHEAD || !is_renewed_here(session) {
         return Ok(jar);
     }
-    let renewal = begin(services, session, jar.generation);
+    let renewal = begin(services, session, jar.generation, Why::Ends);
     if now < ends - TOO_LATE {
         // This request still gets through with the one that there is.
         return Ok(jar);
@@ -72,7 +77,13 @@ pub async fn after_refusal(
     if !is_renewed_here(session) {
         return Err(NotRenewed::Refused);
     }
-    finished(begin(services, session, sent_with), session).await
+    finished(begin(services, session, sent_with, Why::Refused), session).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Ends,
+    Refused,
 }
 
 fn is_renewed_here(session: &LiveSession) -> bool {
@@ -83,9 +94,9 @@ type Running = tokio::task::JoinHandle<Result<(), NotRenewed>>;
 
 /// Begins it apart from the request: a client that goes away must not cut it off between the PBX's
 /// answer and our keeping it.
-fn begin(services: &Services, session: &Arc<LiveSession>, sent_with: u64) -> Running {
+fn begin(services: &Services, session: &Arc<LiveSession>, sent_with: u64, why: Why) -> Running {
     let (services, session) = (services.clone(), Arc::clone(session));
-    tokio::spawn(async move { in_turn(&services, &session, sent_with).await })
+    tokio::spawn(async move { in_turn(&services, &session, sent_with, why).await })
 }
 
 async fn finished(
@@ -103,9 +114,10 @@ async fn in_turn(
     services: &Services,
     session: &Arc<LiveSession>,
     sent_with: u64,
+    why: Why,
 ) -> Result<(), NotRenewed> {
     let turn = services.memory.renewal(&session.record().id);
-    let mut failed_at = turn.lock().await;
+    let mut last = turn.lock().await;
     if session.has_ended() {
         return Err(NotRenewed::Refused);
     }
@@ -113,11 +125,14 @@ async fn in_turn(
         return Ok(());
     }
     let now = services.clock.now();
-    if failed_at.is_some_and(|at: Timestamp| now.duration_since(at).unsigned_abs() < PAUSE) {
-        return Err(NotRenewed::Pausing);
+    let just_now = last.filter(|last| now.duration_since(last.at).unsigned_abs() < PAUSE);
+    match just_now.map(|last| last.succeeded) {
+        Some(false) => return Err(NotRenewed::Pausing),
+        Some(true) if why == Why::Refused => return Err(NotRenewed::IsNew),
+        _ => {}
     }
     let renewed = renew(services, session, sent_with).await;
-    *failed_at = renewed.is_err().then_some(now);
+    *last = Some(LastRenewal { at: now, succeeded: renewed.is_ok() });
     if let Err(error) = &renewed {
         let login = &session.record().login;
         tracing::warn!(%login, %error, "the PBX's token of an application could not be renewed");

@@ -177,7 +177,7 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     cookies::find(headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes), name)
 }
 
-fn without_port(host: &str) -> &str {
+pub(in crate::gateway) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

@@ -21,7 +21,7 @@ pub(super) async fn respond(call: &Call) -> Response<Body> {
 }
 
 /// Who calls: by bearer token, or (carelessly) by Basic with the PIN.
-fn caller(call: &Call) -> Option<PortalUser> {
+pub(super) fn caller(call: &Call) -> Option<PortalUser> {
     if let Some(tried) = fields::basic(&call.headers) {
         let user = login::check(call, &tried.user, &tried.secret);
         let result = if user.is_some() { LoginResult::Accepted } else { LoginResult::Refused };

@@ -183,7 +183,10 @@ async fn respond(
     let mut response = if is_portal {
         portal(&mut call, parts, stream).await
     } else if call.path == "/ns-api" || call.path.starts_with("/ns-api/") {
-        api::respond(&call).await
+        match streams::respond_to_app(&call, parts).await {
+            Some(response) => response,
+            None => api::respond(&call).await,
+        }
     } else if call.path == "/" {
         answer::redirect("/portal/home")
     } else {

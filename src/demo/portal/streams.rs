@@ -15,18 +15,19 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::answer;
 use super::server::Call;
 use super::sessions::hex;
+use super::{answer, api};
 
 /// The pieces that `/portal/big` is made of.
 const PIECE: usize = 64 * 1024;
 /// Longest download.
 const MAX_DOWNLOAD: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Whether the request asks for the portal's WebSocket, whose connection must not be read here.
+/// Whether the request asks for the WebSocket of portal or API, whose connection must not be read
+/// here.
 pub(super) fn is_websocket(path: &str, parts: &Parts) -> bool {
-    path == "/portal/socket"
+    matches!(path, "/portal/socket" | "/ns-api/v2/socket")
         && parts
             .headers
             .get(header::UPGRADE)
@@ -65,8 +66,24 @@ pub(super) async fn respond(call: &Call, mut parts: Parts, body: Body) -> Option
     })
 }
 
+/// The same for applications, which come with a token.
+pub(super) async fn respond_to_app(call: &Call, mut parts: Parts) -> Option<Response<Body>> {
+    Some(match call.path.as_str() {
+        "/ns-api/v2/socket" => websocket(call, &mut parts).await,
+        "/ns-api/v2/events" => events(call),
+        _ => return None,
+    })
+}
+
+fn listener(call: &Call) -> Option<String> {
+    match call.path.starts_with("/ns-api/") {
+        true => api::caller(call).map(|user| user.login()),
+        false => call.user(),
+    }
+}
+
 async fn websocket(call: &Call, parts: &mut Parts) -> Response<Body> {
-    let Some(login) = call.user() else {
+    let Some(login) = listener(call) else {
         return answer::plain(StatusCode::UNAUTHORIZED, "sign in first");
     };
     let ticks = call.fields.value("ticks") != Some("off");
@@ -119,7 +136,7 @@ async fn talk(
 }
 
 fn events(call: &Call) -> Response<Body> {
-    let Some(login) = call.user() else {
+    let Some(login) = listener(call) else {
         return answer::plain(StatusCode::UNAUTHORIZED, "sign in first");
     };
     let every = call.state.options.tick_every;

@@ -23,7 +23,8 @@ const ROOMS: [(&str, &[&str]); 11] = [
 const PROTOCOLS: [&str; 7] = ["pingora", "axum", "http", "hyper", "redis", "sqlx", "lettre"];
 
 /// The files of the gateway that may know Pingora's types.
-const ENGINE_FILES: [&str; 14] = [
+const ENGINE_FILES: [&str; 15] = [
+    "api_request.rs",
     "admission.rs",
     "own_answers.rs",
     "insertion.rs",

@@ -168,7 +168,7 @@ impl Pipeline {
         let caller = caller(session, ctx);
         match owner::legacy_passes_until(&self.services, &self.profile, token, caller).await {
             Ok(Some(until)) => {
-                self.metrics.legacy_token();
+                self.metrics.legacy_token("access");
                 ctx.passes_until = Some(until);
                 self.forward(session, ctx, route).await
             }

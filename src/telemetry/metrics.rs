@@ -45,7 +45,6 @@ pub struct Metrics {
     pin_writebacks: Family<ResultLabel, Counter>,
     rate_limited: Family<LimitLabel, Counter>,
     machine_requests: Family<ClientLabel, Counter>,
-    legacy_tokens: Counter,
     rollout_phase: Gauge,
     rollout_accounts: Family<StateLabel, Gauge>,
     certificate_expiry: Family<NameLabel, Gauge<f64, AtomicU64>>,
@@ -165,10 +164,6 @@ impl Metrics {
             machine_requests: add
                 .metric("machine_requests", "Requests let in for a machine client"),
             rate_limited: add.metric("rate_limited", "Requests refused by a rate limit"),
-            legacy_tokens: add.metric(
-                "legacy_tokens",
-                "API requests that passed with a token from before Passgate",
-            ),
             rollout_phase: add
                 .metric("rollout_phase", "The general phase: 0 quiet, 1 warn, 2 force, 3 reject"),
             rollout_accounts: add.metric("rollout_accounts", "Accounts by state"),
@@ -232,11 +227,6 @@ impl Metrics {
     /// This many families of applications' tokens exist.
     pub fn token_families(&self, active: u64) {
         self.token_families.set(gauge(active));
-    }
-
-    /// A request passed with a token that the PBX issued before Passgate stood in front (R-F6).
-    pub fn legacy_token(&self) {
-        self.legacy_tokens.inc();
     }
 
     /// A session was found in memory.

@@ -148,7 +148,7 @@ async fn renewed(
 ) -> Result<Result<(), TokenRefusal>, Outage> {
     match before_its_end(services, session, session.jar()).await {
         // Each request tries it again.
-        Ok(_) | Err(NotRenewed::Pausing) => Ok(Ok(())),
+        Ok(_) | Err(NotRenewed::Pausing | NotRenewed::IsNew) => Ok(Ok(())),
         Err(NotRenewed::Outage(outage)) => Err(outage),
         Err(NotRenewed::Refused) => Ok(Err(match session.record().obtained_with {
             ObtainedWith::Pin => TokenRefusal::RefreshInvalid,

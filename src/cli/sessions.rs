@@ -3,19 +3,30 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::args::{EndArguments, SessionsCommand};
 use super::client::{Gateway, segment, with_query};
 use super::failure::Failure;
 use super::output::{Column, Output, text, time};
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     ("SESSION", |session| text(session, "id")),
+    ("KIND", kind),
     ("WITH", |session| text(session, "obtained_with")),
     ("CLIENT", |session| text(session, "client")),
     ("SINCE", |session| time(session, "created_at")),
     ("LAST SEEN", |session| time(session, "last_seen_at")),
     ("BROWSER", |session| text(session, "user_agent").chars().take(60).collect()),
 ];
+
+/// A browser's session, or what an application holds, with its name.
+fn kind(session: &Value) -> String {
+    match (text(session, "kind"), text(session, "client_id")) {
+        (kind, client) if client.is_empty() => kind,
+        (kind, client) => format!("{kind} ({client})"),
+    }
+}
 
 pub(super) fn run(
     config: &Path,

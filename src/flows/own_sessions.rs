@@ -25,6 +25,15 @@ pub struct OwnSession {
     pub last_seen: Timestamp,
     /// The one that asks.
     pub current: bool,
+    /// What an application holds, and not a browser.
+    pub app: Option<OwnApp>,
+}
+
+/// An application that uses the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnApp {
+    /// As the PBX knows it; `None` where it names none (Basic).
+    pub client_id: Option<String>,
 }
 
 /// The live sessions of the account that `current` belongs to: this one first, then the latest.
@@ -39,6 +48,9 @@ pub async fn list(
         .map(|record| OwnSession {
             reference: reference(services, &record),
             current: record.id == own,
+            app: record
+                .grant
+                .map(|grant| OwnApp { client_id: grant.client.map(|client| client.id) }),
             user_agent: record.user_agent,
             client: record.client,
             last_seen: record.last_seen,

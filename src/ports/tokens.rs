@@ -83,6 +83,10 @@ pub trait TokenStore: Send + Sync {
     /// Begins the chain of a family's refresh tokens, at place 0. `false` if the session is gone.
     async fn begin_chain(&self, family: &SessionId, first: TokenHash) -> Result<bool, Unavailable>;
 
+    /// The newest place of a family's chain, and the hash of the token there; `None` if there is
+    /// no such family (any more).
+    async fn newest(&self, family: &SessionId) -> Result<Option<(u64, TokenHash)>, Unavailable>;
+
     /// Lets a refresh token give way to its successor, atomically: of twenty parallel calls with
     /// the same token one is [`Rotated::Now`].
     async fn rotate(&self, rotation: &Rotation) -> Result<Rotated, Unavailable>;

@@ -113,6 +113,7 @@ async fn every_answer_is_unavailable(world: World) {
     tokens.find(&hash).await.unwrap_err();
     tokens.note(&[], &[]).await.unwrap_err();
     tokens.begin_chain(&session_id, hash).await.unwrap_err();
+    tokens.newest(&session_id).await.unwrap_err();
     let rotation = Rotation {
         family: session_id,
         shown: 0,

@@ -133,6 +133,9 @@ async fn strange_tokens_turn_nothing(world: World) {
     }
     assert_eq!(rotate(turn(&world, family, 7)).await, Rotated::Gone, "not given yet");
     assert_eq!(rotate(turn(&world, fresh_token().id(), 0)).await, Rotated::Gone);
+    let newest = world.tokens.newest(&family).await.unwrap();
+    assert_eq!(newest, Some((1, token("place 1"))), "nothing was turned");
+    assert_eq!(world.tokens.newest(&fresh_token().id()).await.unwrap(), None);
     assert_eq!(rotate(turn(&world, family, 1)).await, Rotated::Now);
 }
 
@@ -156,6 +159,7 @@ async fn a_chain_ends_with_its_session(world: World) {
             _ => drop(world.accounts.delete(account.id).await.unwrap()),
         }
         assert_eq!(tokens.rotate(&turn(&world, family, 0)).await.unwrap(), Rotated::Gone, "{way}");
+        assert_eq!(tokens.newest(&family).await.unwrap(), None, "{way}");
         assert!(!tokens.begin_chain(&family, token("anew")).await.unwrap(), "{way}");
         let late = noted(family, "late", TokenUse::Access, until);
         assert!(!tokens.note(&[late], &[]).await.unwrap(), "{way}");

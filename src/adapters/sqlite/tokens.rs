@@ -90,6 +90,11 @@ impl TokenStore for SqliteTokens {
         Ok(true)
     }
 
+    async fn newest(&self, family: &SessionId) -> Result<Option<(u64, TokenHash)>, Unavailable> {
+        let mut reading = self.database.readers().begin().await.map_err(unavailable)?;
+        Ok(chain(&mut reading, family).await?.map(|chain| (chain.place, chain.hash)))
+    }
+
     async fn rotate(&self, rotation: &Rotation) -> Result<Rotated, Unavailable> {
         // Flushed before the client has the successor: a power cut must not make it nobody's.
         let mut transaction = self.database.write_durably().await?;

@@ -11,6 +11,7 @@ use crate::domain::grant::{GrantKind, TokenHash};
 use crate::domain::login_name::LoginName;
 use crate::domain::session::{LiveSession, Standing};
 use crate::flows::Services;
+use crate::flows::tokens::refresh_token::{self, Place};
 use crate::ports::{SecurityEvent, TokenUse, Unavailable};
 
 /// What is known of a token that works at this moment.
@@ -49,7 +50,13 @@ impl Described {
 pub async fn describe(services: &Services, token: &str) -> Result<Option<Described>, Unavailable> {
     let now = services.clock.now();
     let Some(found) = find(services, token, now).await? else { return Ok(None) };
-    let Found { session, usage, expires_at } = found;
+    let Found { session, usage, expires_at, place } = found;
+    if let Some(place) = place
+        && services.tokens.newest(&session.record().id).await?
+            != Some((place, TokenHash::of(token)))
+    {
+        return Ok(None);
+    }
     // What is held back reaches nothing, and is refreshed by nothing.
     if expires_at <= now
         || usage == TokenUse::Spent
@@ -107,6 +114,8 @@ struct Found {
     session: Arc<LiveSession>,
     usage: TokenUse,
     expires_at: Timestamp,
+    /// Of a refresh token of ours: only the newest of its chain works.
+    place: Option<u64>,
 }
 
 async fn find(
@@ -114,13 +123,17 @@ async fn find(
     token: &str,
     now: Timestamp,
 ) -> Result<Option<Found>, Unavailable> {
-    let (family, kind, usage, expires_at) = if let Ok(claims) = services.signer.verify(token, now) {
-        (claims.family, GrantKind::Jwt, TokenUse::Access, claims.expires_at)
-    } else if let Some(noted) = services.tokens.find(&TokenHash::of(token)).await? {
-        (noted.family, GrantKind::Pass, noted.usage, noted.expires_at)
-    } else {
-        return Ok(None);
-    };
+    let (family, kind, usage, expires_at, place) =
+        if let Ok(claims) = services.signer.verify(token, now) {
+            (claims.family, GrantKind::Jwt, TokenUse::Access, claims.expires_at, None)
+        } else if let Some(Place { family, place }) = refresh_token::open(services, token) {
+            // It ends with its family.
+            (family, GrantKind::Jwt, TokenUse::Refresh, Timestamp::MAX, Some(place))
+        } else if let Some(noted) = services.tokens.find(&TokenHash::of(token)).await? {
+            (noted.family, GrantKind::Pass, noted.usage, noted.expires_at, None)
+        } else {
+            return Ok(None);
+        };
     let session = family_of(services, &family, kind).await?;
-    Ok(session.map(|session| Found { session, usage, expires_at }))
+    Ok(session.map(|session| Found { session, usage, expires_at, place }))
 }

@@ -8,7 +8,7 @@ mod issue;
 mod legacy;
 mod passed;
 mod refresh;
-mod refresh_token;
+pub(super) mod refresh_token;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -38,7 +38,7 @@ pub async fn refresh(services: &Services, ask: &RefreshAsk) -> Result<TokenOutco
 }
 
 async fn judged(services: &Services, ask: &RefreshAsk) -> Result<TokenOutcome, Outage> {
-    let refreshed = match refresh_token::open(services, &ask.refresh) {
+    let refreshed = match refresh_token::open(services, ask.refresh.expose()) {
         Some(place) => ours(services, ask, place).await?,
         None => {
             let hash = TokenHash::of(ask.refresh.expose());

@@ -12,7 +12,7 @@ const PURPOSE: &str = "refresh token";
 
 /// What a refresh token of ours says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::flows) struct Place {
     pub family: SessionId,
     pub place: u64,
 }
@@ -27,8 +27,8 @@ pub(super) fn make(services: &Services, family: &SessionId, place: u64) -> Secre
 }
 
 /// What a token says, if it is one of ours.
-pub(super) fn open(services: &Services, token: &Secret) -> Option<Place> {
-    let sealed = URL_SAFE_NO_PAD.decode(token.expose()).ok()?;
+pub(in crate::flows) fn open(services: &Services, token: &str) -> Option<Place> {
+    let sealed = URL_SAFE_NO_PAD.decode(token).ok()?;
     let plain = services.vault.open(PURPOSE, &sealed).ok()?;
     let (family, rest) = plain.split_first_chunk::<32>()?;
     let (place, _) = rest.split_first_chunk::<8>()?;

@@ -43,7 +43,10 @@ pub(super) async fn end(
 
 /// The id is the hash of the cookie's value: it names a session and opens none.
 fn body(session: &SessionRecord) -> Value {
+    let grant = session.grant.as_ref();
     json!({
+        "kind": grant.map_or("portal", |grant| grant.kind.name()),
+        "client_id": grant.and_then(|grant| grant.client.as_ref()).map(|client| &client.id),
         "id": hex(&session.id.0),
         "account": session.account,
         "login": session.login.to_string(),

@@ -23,6 +23,8 @@ use crate::adapters::sqlite::{
 };
 use crate::adapters::token_signer::KeyRingSigner;
 use crate::adapters::unbuilt::Unbuilt;
+use crate::domain::api_client::ClientCredentials;
+use crate::domain::grant::{Grant, GrantKind, PbxAccess};
 use crate::domain::jar::Jar;
 use crate::domain::lockout::LockoutPolicy;
 use crate::domain::login_name::LoginName;
@@ -157,6 +159,15 @@ pub(crate) async fn gateway() -> Gateway {
     Gateway { state, pbx, heard, directory }
 }
 
+fn access() -> PbxAccess {
+    PbxAccess {
+        authorization: Secret::new("Bearer access-canary"),
+        refresh: None,
+        expires_at: None,
+        fields: serde_json::Map::new(),
+    }
+}
+
 pub(crate) fn lockout() -> LockoutPolicy {
     LockoutPolicy {
         max_failures: 5,
@@ -221,6 +232,21 @@ impl Gateway {
 
     /// A signed-in browser of the account.
     pub(crate) async fn session(&self, login: &str) -> SessionToken {
+        self.open(login, None).await
+    }
+
+    /// An application that holds tokens of the account.
+    pub(crate) async fn family(&self, login: &str, kind: GrantKind, client: Option<&str>) {
+        let client = client.map(|id| ClientCredentials {
+            id: id.to_owned(),
+            secret: Secret::new("client-canary"),
+        });
+        let expires_at = self.state.services.clock.now() + Duration::from_secs(3600);
+        let grant = Grant { kind, endpoint: "v1".into(), client, expires_at };
+        self.open(login, Some(Box::new(grant))).await;
+    }
+
+    async fn open(&self, login: &str, grant: Option<Box<Grant>>) -> SessionToken {
         let services = &self.state.services;
         let login = LoginName::parse(login).unwrap();
         let account = services.accounts.find(&login).await.unwrap().unwrap();
@@ -240,8 +266,8 @@ impl Gateway {
             server: 0,
             user_agent: "Firefox".into(),
             client: "203.0.113.7".parse().unwrap(),
-            grant: None,
-            access: None,
+            access: grant.as_ref().map(|_| Arc::new(access())),
+            grant,
         };
         services.sessions.open(record).await.unwrap();
         token

@@ -158,6 +158,7 @@ impl Shown {
             sessions => rows,
             more,
             others => self.sessions.iter().any(|session| !session.current),
+            apps => self.sessions.iter().any(|session| session.app.is_some()),
         };
         visit.page(pages, status, "security.html", context)
     }

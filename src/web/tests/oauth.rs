@@ -26,7 +26,7 @@ const CLIENT: [(&str, &str); 2] = [("client_id", "softphone"), ("client_secret",
 
 impl World {
     /// An access token of a family of its own: ours, or one of the PBX.
-    async fn token(&self, login: &str, kind: GrantKind, with: ObtainedWith) -> String {
+    pub(super) async fn token(&self, login: &str, kind: GrantKind, with: ObtainedWith) -> String {
         let services = &self.services;
         let login = LoginName::parse(login).unwrap();
         let account = services.accounts.find(&login).await.unwrap().unwrap();
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// What is said of a token to the application that has it.
-    async fn introspected(&self, token: &str) -> Value {
+    pub(super) async fn introspected(&self, token: &str) -> Value {
         let page = self.ask(INTROSPECT, &[&CLIENT[..], &[("token", token)]].concat(), "").await;
         assert_eq!(page.status, StatusCode::OK, "{page:?}");
         json(&page)

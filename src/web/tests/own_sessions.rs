@@ -6,6 +6,8 @@ use http::StatusCode;
 
 use super::browser::{Browser, Page};
 use super::{ALICE, ALICES_PIN, World};
+use crate::domain::grant::GrantKind;
+use crate::domain::session::ObtainedWith;
 use crate::web::cookies;
 
 const PAGE: &str = "/account/security";
@@ -151,4 +153,33 @@ async fn only_full_sessions_end_others() {
     let answer = stranger.post(PAGE, &[("others", "end")]).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert!(answer.header("location").starts_with("/account/login"));
+}
+
+/// R-C8: applications are listed by their name and ended like browsers; the page says that "all
+/// others" means them, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn applications_are_listed_and_ended() {
+    let world = World::new().await;
+    let mut desk = signed_in(&world, CHROME).await;
+    let page = desk.get(PAGE).await;
+    assert!(!page.words().contains("signs out your apps"), "{}", page.words());
+    let tokens = [
+        world.token(ALICE, GrantKind::Jwt, ObtainedWith::Password).await,
+        world.token(ALICE, GrantKind::Pass, ObtainedWith::Password).await,
+    ];
+    let works = async |token: &str| world.introspected(token).await["active"] == true;
+    world.pass_minutes(3);
+    let page = desk.get(PAGE).await;
+    let row = "App (softphone) 203.0.113.9 · last used 3 minutes ago Sign out";
+    assert_eq!(page.words().matches(row).count(), 2, "{}", page.words());
+    assert!(page.words().contains("This signs out your apps, too"), "{}", page.words());
+    assert!(!page.text.contains("s3cret"));
+    let first = &references(&page)[0];
+    end(&mut desk, &page, ("session", first)).await.leads_to(PAGE);
+    let left = [works(&tokens[0]).await, works(&tokens[1]).await];
+    assert_eq!(left.iter().filter(|works| **works).count(), 1, "one was ended: {left:?}");
+    let page = desk.get(PAGE).await;
+    end(&mut desk, &page, ("others", "end")).await.leads_to(PAGE);
+    assert!(!works(&tokens[0]).await && !works(&tokens[1]).await);
+    assert!(is_signed_in(&mut desk).await);
 }

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::domain::account::SealedPin;
+use crate::domain::grant::GrantKind;
 use crate::domain::lockout::{AttemptOutcome, AttemptSubject};
 use crate::domain::login_name::LoginName;
 use crate::domain::pin_journal::{JournalEntry, Stage};
@@ -230,6 +231,8 @@ async fn sessions_are_listed_and_ended() {
     let listed = gateway.get("/sessions?account=1001@acme").await.1;
     assert_eq!(listed["items"].as_array().unwrap().len(), 2);
     assert_eq!(listed["items"][0]["obtained_with"], "pin");
+    assert_eq!(listed["items"][0]["kind"], "portal");
+    assert_eq!(listed["items"][0]["client_id"], Value::Null);
     let id = hex(&first.id().0);
     assert!(listed.to_string().contains(&id));
     let path = format!("/sessions/{id}");
@@ -250,6 +253,29 @@ async fn sessions_are_listed_and_ended() {
     let fourth = gateway.session("1001@acme").await;
     gateway.call("DELETE", "/accounts/1001@acme", Value::Null).await;
     assert!(!alive(&fourth).await);
+}
+
+/// R-C8: applications are listed with the sessions, by name, and without a secret.
+#[tokio::test]
+async fn applications_are_listed() {
+    let gateway = gateway().await;
+    gateway.account("1001@acme").await;
+    for (kind, client) in [
+        (GrantKind::Jwt, Some("softphone")),
+        (GrantKind::Pass, Some("wallboard")),
+        (GrantKind::Basic, None),
+    ] {
+        gateway.family("1001@acme", kind, client).await;
+    }
+    let listed = gateway.get("/sessions?account=1001@acme").await.1;
+    assert!(!listed.to_string().contains("canary"), "{listed}");
+    let items = listed["items"].as_array().unwrap().iter();
+    let mut found: Vec<_> =
+        items.map(|one| (one["kind"].as_str().unwrap(), one["client_id"].as_str())).collect();
+    found.sort_unstable();
+    assert_eq!(found, [("basic", None), ("jwt", Some("softphone")), ("pass", Some("wallboard"))]);
+    let (status, ended) = gateway.post("/accounts/1001@acme/sign-out").await;
+    assert_eq!((status, ended), (StatusCode::OK, json!({"ended": 3})));
 }
 
 /// R-E1: an import is all or nothing unless asked otherwise, and a dry run changes nothing.

@@ -10,7 +10,7 @@ use minijinja::value::Value;
 use super::super::visit::Visit;
 use super::super::{Pages, carried_out};
 use crate::domain::session::LiveSession;
-use crate::flows::own_sessions::{self, OwnSession};
+use crate::flows::own_sessions::{self, OwnApp, OwnSession};
 use crate::web::answers::ErrorKind;
 use crate::web::form::Form;
 use crate::web::notice::Message;
@@ -59,7 +59,8 @@ pub(super) fn drawn(pages: &Pages, sessions: &[OwnSession]) -> (Vec<Value>, usiz
     let now = pages.services.clock.now();
     let rows = sessions.iter().take(MOST).map(|session| {
         context! {
-            device => device::words(pages.look.texts(), &session.user_agent),
+            device => device(pages, session),
+            app => session.app.is_some(),
             address => session.client.to_string(),
             seen => seen(pages, session.last_seen, now),
             current => session.current,
@@ -67,6 +68,19 @@ pub(super) fn drawn(pages: &Pages, sessions: &[OwnSession]) -> (Vec<Value>, usiz
         }
     });
     (rows.collect(), sessions.len().saturating_sub(MOST))
+}
+
+/// A browser by its own name, an application by that which the PBX knows it by.
+fn device(pages: &Pages, session: &OwnSession) -> String {
+    let texts = pages.look.texts();
+    let words = device::words(texts, &session.user_agent);
+    match &session.app {
+        None => words,
+        Some(OwnApp { client_id }) => {
+            let name = client_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(&words);
+            texts.fill("security.session_app", &[("app", name)])
+        }
+    }
 }
 
 fn seen(pages: &Pages, at: Timestamp, now: Timestamp) -> String {

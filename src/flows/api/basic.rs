@@ -11,26 +11,25 @@ use jiff::Timestamp;
 use serde_json::Map;
 use uuid::Uuid;
 
-use super::Caller;
 use super::bearer::{self, Bearer, family_of};
 use super::renew::NotRenewed;
+use super::{CHANNEL, Caller};
 use crate::domain::account::{Account, AccountState};
 use crate::domain::grant::{Grant, GrantKind, PbxAccess, TokenHash};
 use crate::domain::login_decision::{Check, Decision, login_decision};
 use crate::domain::login_name::LoginName;
+use crate::domain::rollout::Phase;
 use crate::domain::secret::Secret;
-use crate::domain::session::{
-    LiveSession, ObtainedWith, Progress, SessionRecord, SessionToken, Standing,
-};
+use crate::domain::session::{LiveSession, ObtainedWith, Progress, Standing};
+use crate::flows::app_notice::tell_owner;
 use crate::flows::attempt::{Attempted, Guarded, Judged, guarded, record};
-use crate::flows::initial_password::{Typed, check_initial};
-use crate::flows::login::{check_password, create, keep_pin, stored_pin, wait_for_floor};
+use crate::flows::login::{check_here, create, keep_pin, stored_pin, tried, wait_for_floor};
+use crate::flows::memory::RefusedAs;
 use crate::flows::pbx::PinVerdict;
 use crate::flows::replay::{Replay, replay};
+use crate::flows::tokens::family::NewFamily;
 use crate::flows::{KnownToken, Outage, Services};
 use crate::ports::{AccountChange, NotedToken, TokenUse};
-
-const CHANNEL: &str = "api";
 
 /// Login name and secret of a request.
 #[derive(Debug, Clone)]
@@ -77,7 +76,7 @@ pub enum BasicOutcome {
 pub fn cached(services: &Services, login: &BasicLogin) -> Option<BasicOutcome> {
     let now = services.clock.now();
     let known = services.memory.token(&hash_of(services, login), now)?;
-    living(services, known.session, now)
+    living(services, known.session)
 }
 
 /// Judges a login unless that was done before.
@@ -146,8 +145,8 @@ fn hash_of(services: &Services, login: &BasicLogin) -> TokenHash {
     TokenHash::of(&Uuid::from_bytes(fingerprint).simple().to_string())
 }
 
-fn living(services: &Services, session: Arc<LiveSession>, now: Timestamp) -> Option<BasicOutcome> {
-    match bearer::stand(services, session, now) {
+fn living(services: &Services, session: Arc<LiveSession>) -> Option<BasicOutcome> {
+    match bearer::stand(services, session) {
         Bearer::Known { session, standing } => Some(BasicOutcome::Known { session, standing }),
         // It is a login: it can be judged anew.
         Bearer::Invalid | Bearer::Unknown => None,
@@ -166,7 +165,7 @@ async fn found(services: &Services, login: &BasicLogin) -> Result<Option<BasicOu
     };
     let known = KnownToken { session: Arc::clone(&session), expires_at: noted.expires_at };
     services.memory.keep_token(hash, known);
-    Ok(living(services, session, now))
+    Ok(living(services, session))
 }
 
 async fn judged(
@@ -214,23 +213,15 @@ async fn check_and_decide(
     let Some(login) = &attempt.login else { return wrong("unknown_name") };
     let account = services.accounts.find(login).await?;
     let state = account.as_ref().map_or(AccountState::PinOnly, Account::state);
-    let initial = match &account {
-        Some(account) => check_initial(services, account, &attempt.secret).await?,
-        None => Typed::SomethingElse,
-    };
-    let check = match (&account, state) {
-        (_, AccountState::Disabled) => Check::PasswordWrong,
-        _ if initial == Typed::Right => Check::InitialRight,
-        (Some(account), AccountState::Password) => {
-            check_password(services, account, &attempt.secret).await?
-        }
-        (Some(_), _) if initial == Typed::Wrong => Check::PinRefused,
-        (None, _) if !services.policies.create_on_first_login || !login.is_plain() => {
-            Check::PinRefused
-        }
-        _ => try_pin(services, login, &attempt.secret, caller).await?,
-    };
     let phase = services.policies.rollout.phase(login.tenant(), services.clock.now());
+    let check = match check_here(services, login, account.as_ref(), &attempt.secret).await? {
+        Some(check) => check,
+        // An app that polls with the PIN costs no login at the PBX each time (R-C5).
+        None if is_remembered(services, account.as_ref(), &attempt.secret) => {
+            return Ok(Judged::Unproved(BasicOutcome::PinTooLate));
+        }
+        None => try_pin(services, login, &attempt.secret, caller).await?,
+    };
     match (login_decision(state, check, phase), account) {
         (Decision::Replay, Some(account)) => {
             let checked = account.clone();
@@ -239,7 +230,7 @@ async fn check_and_decide(
             };
             open(services, attempt, &checked, ObtainedWith::Password, &pin, caller).await
         }
-        (Decision::Open { .. }, account) => {
+        (Decision::Open { notice }, account) => {
             let account = match account {
                 Some(account) => account,
                 None => create(services, login).await?,
@@ -249,10 +240,19 @@ async fn check_and_decide(
                 return wrong("bad_password");
             }
             keep_pin(services, account.id, &attempt.secret).await?;
+            if notice {
+                tell_owner(services, &account);
+            }
             let pin = &attempt.secret;
             open(services, attempt, &account, ObtainedWith::Pin, pin, caller).await
         }
-        (Decision::Hold | Decision::TooLate, _) if check == Check::PinAccepted => {
+        (Decision::Hold | Decision::TooLate, account) if check == Check::PinAccepted => {
+            if let Some(account) = account {
+                tell_owner(services, &account);
+                let tried = tried(services, &account, &attempt.secret);
+                let now = services.clock.now();
+                services.memory.keep_refused(tried, RefusedAs::TooLate, now);
+            }
             Ok(Judged::Right(BasicOutcome::PinTooLate))
         }
         (Decision::TooLate | Decision::Challenge, _) => {
@@ -276,9 +276,6 @@ async fn try_pin(
     pin: &Secret,
     caller: Caller<'_>,
 ) -> Result<Check, Outage> {
-    if !services.portal.looks_like_pin(pin) {
-        return Ok(Check::PinRefused);
-    }
     Ok(match services.try_pin(login, pin, &[], caller.asker()).await? {
         PinVerdict::Accepted(pbx) => {
             services.leave(&pbx, caller.asker()).await;
@@ -287,6 +284,16 @@ async fn try_pin(
         PinVerdict::Challenged(_) => Check::PinChallenged,
         PinVerdict::Refused => Check::PinRefused,
     })
+}
+
+/// Whether this PIN was found right, and too late, in this window.
+fn is_remembered(services: &Services, account: Option<&Account>, secret: &Secret) -> bool {
+    let Some(account) = account else { return false };
+    let (policies, now) = (&services.policies, services.clock.now());
+    let tried = tried(services, account, secret);
+    let refused = services.memory.refused(&tried, policies.lockout.window, now);
+    refused == Some(RefusedAs::TooLate)
+        && policies.rollout.phase(account.login.tenant(), now) >= Phase::Force
 }
 
 /// The PIN of an account that the PBX takes at this moment: the one on file, or the one that it has
@@ -317,8 +324,6 @@ async fn open(
 ) -> Result<Judged<BasicOutcome>, Outage> {
     let now = services.clock.now();
     let expires_at = now + services.policies.tokens.access;
-    let mut user_agent = caller.user_agent.to_owned();
-    user_agent.truncate(user_agent.floor_char_boundary(512));
     let grant = Grant { kind: GrantKind::Basic, endpoint: String::new(), client: None, expires_at };
     let access = PbxAccess {
         authorization: authorization(&attempt.upstream_name, pin),
@@ -326,26 +331,19 @@ async fn open(
         expires_at: None,
         fields: Map::new(),
     };
-    let session = services
-        .sessions
-        .open(SessionRecord {
-            id: SessionToken(services.random.bytes()).id(),
-            account: account.id,
-            login: account.login.clone(),
-            obtained_with,
-            progress: Progress::Complete,
-            epoch: account.epoch,
-            created_at: now,
-            last_seen: now,
-            jar: Default::default(),
-            jar_generation: 0,
-            server: 0,
-            user_agent,
-            client: caller.client,
-            grant: Some(Box::new(grant)),
-            access: Some(Arc::new(access)),
-        })
-        .await?;
+    let opened = services.open_family(NewFamily {
+        account,
+        obtained_with,
+        grant,
+        access,
+        server: 0,
+        client_address: caller.client,
+        user_agent: caller.user_agent,
+    });
+    let Some(session) = opened.await? else {
+        // The account was changed while it was judged.
+        return Ok(Judged::Unproved(BasicOutcome::Refused));
+    };
     let hash = hash_of(services, attempt);
     let family = session.record().id;
     let noted = NotedToken { hash, usage: TokenUse::Access, family, expires_at };
@@ -353,10 +351,6 @@ async fn open(
     services.tokens.note(&[noted], &[]).await?;
     services.memory.keep_token(hash, KnownToken { session: Arc::clone(&session), expires_at });
     services.accounts.change(account.id, AccountChange::LoggedIn { at: now }, None).await?;
-    let standing = bearer::standing(services, &session, now);
-    Ok(match standing {
-        // The account was changed while it was judged.
-        Standing::Ended => Judged::Wrong { reason: "bad_password", former: None },
-        standing => Judged::Right(BasicOutcome::Known { session, standing }),
-    })
+    let standing = services.standing(&session);
+    Ok(Judged::Right(BasicOutcome::Known { session, standing }))
 }

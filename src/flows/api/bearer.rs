@@ -3,12 +3,9 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::domain::access_token::BadToken;
 use crate::domain::grant::{GrantKind, TokenHash};
-use crate::domain::rollout::Phase;
-use crate::domain::session::{LiveSession, ObtainedWith, SessionId, Standing};
+use crate::domain::session::{LiveSession, SessionId, Standing};
 use crate::flows::{KnownToken, Services};
 use crate::ports::{TokenUse, Unavailable};
 
@@ -34,7 +31,7 @@ pub enum Bearer {
 pub fn cached(services: &Services, token: &str) -> Option<Bearer> {
     let now = services.clock.now();
     let known = services.memory.token(&TokenHash::of(token), now)?;
-    Some(stand(services, known.session, now))
+    Some(stand(services, known.session))
 }
 
 /// The token, looked up where it has to be.
@@ -64,7 +61,7 @@ pub async fn find(services: &Services, token: &str) -> Result<Bearer, Unavailabl
         return Ok(Bearer::Invalid);
     };
     services.memory.keep_token(hash, KnownToken { session: Arc::clone(&session), expires_at });
-    Ok(stand(services, session, now))
+    Ok(stand(services, session))
 }
 
 /// The family with this id, if it is of this kind.
@@ -83,20 +80,9 @@ pub(super) async fn family_of(
 }
 
 /// What a family reaches at this moment.
-pub(super) fn stand(services: &Services, session: Arc<LiveSession>, now: Timestamp) -> Bearer {
-    match standing(services, &session, now) {
+pub(super) fn stand(services: &Services, session: Arc<LiveSession>) -> Bearer {
+    match services.standing(&session) {
         Standing::Ended => Bearer::Invalid,
         standing => Bearer::Known { session, standing },
     }
-}
-
-/// What a session reaches at `now`.
-pub fn standing(services: &Services, session: &LiveSession, now: Timestamp) -> Standing {
-    let record = session.record();
-    // The phase rules hold for what was obtained with a PIN only: the others skip the look-up.
-    let phase = match record.obtained_with {
-        ObtainedWith::Pin => services.policies.rollout.phase(record.login.tenant(), now),
-        ObtainedWith::Password | ObtainedWith::InitialPassword => Phase::Quiet,
-    };
-    session.standing(&services.policies.session, phase, now)
 }

@@ -11,6 +11,9 @@ use std::net::IpAddr;
 
 use super::pbx::Asker;
 
+/// The door's name in log and metrics.
+const CHANNEL: &str = "api";
+
 /// Who sends a request, as the PBX is told when it is asked about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {

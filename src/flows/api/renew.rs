@@ -10,17 +10,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::basic;
-use crate::domain::account::Account;
+use super::{CHANNEL, basic};
 use crate::domain::grant::{Grant, GrantKind, PbxAccess};
 use crate::domain::secret::Secret;
-use crate::domain::session::{JarState, LiveSession};
-use crate::flows::login::stored_pin;
+use crate::domain::session::{JarState, LiveSession, ObtainedWith};
+use crate::flows::known_pins::KnownPins;
 use crate::flows::memory::LastRenewal;
 use crate::flows::{Outage, Services};
-use crate::ports::{
-    AccountChange, PbxGrant, PbxTokenAnswer, PbxTokenRequest, PbxTokens, SecurityEvent, Unavailable,
-};
+use crate::ports::{PbxGrant, PbxTokenAnswer, PbxTokenRequest, PbxTokens, Unavailable};
 
 /// So long before its end the PBX's token is renewed …
 const AHEAD: Duration = Duration::from_secs(60);
@@ -206,40 +203,39 @@ impl Asking<'_> {
         }
     }
 
-    /// By the PIN on file, unless the PBX refused that one before (R-B6).
+    /// By the PIN on file, unless the PBX refused that one before (R-B6). Who came with a password is
+    /// not tied to it: another one that is known will do.
     async fn by_pin(&self) -> Result<PbxTokens, NotRenewed> {
         let (services, record) = (self.services, self.session.record());
         let account = services.accounts.by_id(record.account).await.map_err(Outage::Store)?;
-        let account = account.filter(|account| !account.disabled && !account.pin_refused);
+        let account = account.filter(|account| !account.disabled);
         let Some(account) = account else { return Err(NotRenewed::Refused) };
-        let pin = stored_pin(services, &account).map_err(Outage::Store)?;
-        let Some(pin) = pin else { return Err(NotRenewed::Refused) };
-        let login = &record.login;
-        match self.ask(PbxGrant::Password { login, pin: &pin, continued: false }).await? {
-            PbxTokenAnswer::Granted(tokens) => Ok(*tokens),
-            PbxTokenAnswer::Refused => {
-                self.note_drift(&account).await?;
-                Err(NotRenewed::Refused)
-            }
-            PbxTokenAnswer::Unknown { detail } => {
-                Err(Outage::Unclear(Unavailable::new("pbx", detail)).into())
-            }
-            // A second factor has nobody to answer it here.
-            PbxTokenAnswer::Challenge(_)
-            | PbxTokenAnswer::BadClient
-            | PbxTokenAnswer::Rejected { .. } => Err(NotRenewed::Refused),
+        let only_that = record.obtained_with == ObtainedWith::Pin;
+        if only_that && (account.pin_refused || account.pin.is_none()) {
+            return Err(NotRenewed::Refused);
         }
-    }
-
-    /// The PIN was changed elsewhere: replay of it stops.
-    async fn note_drift(&self, account: &Account) -> Result<(), Outage> {
-        self.services.accounts.change(account.id, AccountChange::PinRefused, None).await?;
-        self.services.audit.record(
-            SecurityEvent::of("pin_drift", "token", &account.login)
-                .from_client(self.session.record().client)
-                .with_result("pin_refused"),
-        );
-        Ok(())
+        let mut pins = KnownPins::of(services, &account, CHANNEL, record.client)?;
+        while let Some(pin) = pins.next().await? {
+            let login = &record.login;
+            match self.ask(PbxGrant::Password { login, pin: &pin, continued: false }).await? {
+                PbxTokenAnswer::Granted(tokens) => {
+                    pins.accepted().await?;
+                    return Ok(*tokens);
+                }
+                PbxTokenAnswer::Refused => pins.refused().await?,
+                PbxTokenAnswer::Unknown { detail } => {
+                    return Err(Outage::Unclear(Unavailable::new("pbx", detail)).into());
+                }
+                // A second factor has nobody to answer it here.
+                PbxTokenAnswer::Challenge(_)
+                | PbxTokenAnswer::BadClient
+                | PbxTokenAnswer::Rejected { .. } => break,
+            }
+            if only_that {
+                break;
+            }
+        }
+        Err(NotRenewed::Refused)
     }
 
     async fn ask(&self, grant: PbxGrant<'_>) -> Result<PbxTokenAnswer, Outage> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::bearer::{family_of, standing};
+use super::CHANNEL;
+use super::bearer::family_of;
 use crate::domain::account::AccountId;
 use crate::domain::api_client::ClientCredentials;
 use crate::domain::grant::{GrantKind, TokenHash};
@@ -60,7 +61,7 @@ pub async fn describe(services: &Services, token: &str) -> Result<Option<Describ
     // What is held back reaches nothing, and is refreshed by nothing.
     if expires_at <= now
         || usage == TokenUse::Spent
-        || !matches!(standing(services, &session, now), Standing::Full { .. })
+        || !matches!(services.standing(&session), Standing::Full { .. })
     {
         return Ok(None);
     }
@@ -91,7 +92,7 @@ pub async fn end_by_token(
     let record = found.session.record();
     let ended = services.sessions.end(&record.id).await?;
     if ended.is_some() {
-        let event = SecurityEvent::of("token_revoked", "token", &record.login);
+        let event = SecurityEvent::of("token_revoked", CHANNEL, &record.login);
         services.audit.record(event.from_client(record.client));
         tell_the_pbx(services, &found.session);
     }

@@ -62,4 +62,6 @@ mod sessions;
 mod sign_out;
 mod spanish;
 mod streaming;
+mod tokens;
+mod tokens_matrix;
 mod write_back;

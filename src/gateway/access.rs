@@ -29,6 +29,8 @@ pub enum Access {
     Own,
     /// It is a login.
     LogIn,
+    /// It asks for tokens, or ends some.
+    Token,
     /// It is a sign-out.
     SignOut,
     /// It goes to the PBX, as nobody in particular or with the session.
@@ -47,7 +49,7 @@ pub enum Access {
     ToChallenge,
     /// Nobody may.
     Denied,
-    /// Token endpoints, and what of the API a session does not reach: refused in JSON.
+    /// What of the API a session does not reach: refused in JSON.
     ApiDenied,
     /// It goes to the PBX by what its family shows there (R-F3).
     ForwardFamily,
@@ -79,7 +81,7 @@ pub fn access(route: &Route<'_>, standing: Option<Standing>, shown: Shown) -> Ac
         },
         Route::LoginPage | Route::Public | Route::PreLogin => Access::Forward,
         Route::Denied => Access::Denied,
-        Route::Token(_) => Access::ApiDenied,
+        Route::Token(_) => Access::Token,
         Route::Api => api(standing, shown),
         Route::Challenge if standing == Some(Standing::Challenge) => Access::ForwardChallenge,
         Route::Challenge | Route::Portal => match standing {

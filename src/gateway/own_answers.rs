@@ -7,7 +7,7 @@ use pingora::proxy::Session;
 
 use super::credential_scan::ScanVerdict;
 use super::exchange::Exchange;
-use super::intercept::{self, Landing, Sender};
+use super::intercept::{self, Landing, Sender, token_words};
 use super::late_form::LateForm;
 use super::limit::Quota;
 use super::pipeline::Pipeline;
@@ -91,6 +91,43 @@ impl Pipeline {
                 self.outage(session, ctx, &outage).await
             }
         }
+    }
+
+    pub(super) async fn give_tokens(
+        &self,
+        session: &mut Session,
+        ctx: &mut Exchange,
+        route: &Route<'_>,
+    ) -> pingora::Result<bool> {
+        let Route::Token(endpoint) = route else { return Ok(false) };
+        let method = session.req_header().method.clone();
+        let (asks, ends) =
+            (endpoint.answers_to(method.as_str()), endpoint.revokes(method.as_str()));
+        let body = respond::read_body(session, OWN_BODY, self.settings.body_stall).await?;
+        let response = match body {
+            _ if !asks && !ends => token_words::wrong_method(endpoint.methods()).answer(),
+            respond::BodyRead::TooLarge => {
+                session.set_keepalive(None);
+                token_words::too_large().answer()
+            }
+            respond::BodyRead::Complete(body) => {
+                let sender = self.sender(session, ctx);
+                let head = session.req_header();
+                let post = intercept::token::TokenPost {
+                    endpoint,
+                    method: method.as_str(),
+                    headers: &head.headers,
+                    query: head.uri.query(),
+                    body,
+                };
+                let prefix = &self.settings.prefix;
+                let places = intercept::token::OwnPlaces { pages: &self.pages, prefix };
+                let (services, profile) = (&self.services, &self.profile);
+                intercept::token::answer(services, profile, &sender, &post, places).await
+            }
+        };
+        self.write(session, ctx, response).await?;
+        Ok(true)
     }
 
     pub(super) async fn sign_out(

@@ -186,6 +186,7 @@ impl Pipeline {
         match access(&route, standing, shown) {
             Access::Own => self.own_page(session, ctx, &route).await,
             Access::LogIn => self.log_in(session, ctx, &route).await,
+            Access::Token => self.give_tokens(session, ctx, &route).await,
             Access::SignOut => self.sign_out(session, ctx).await,
             Access::Forward => self.forward(session, ctx, &route).await,
             Access::ForwardFamily => self.forward_family(session, ctx, &route).await,

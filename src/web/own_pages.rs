@@ -103,6 +103,11 @@ impl OwnPages {
         &self.faces[place * self.languages.len() + language.unwrap_or_default()]
     }
 
+    /// The public address under which users of `tenant`, else those of a host, know us.
+    pub fn public_url(&self, tenant: Option<&str>, host: &str) -> &str {
+        &self.brands.at(self.brands.place_for(tenant, host)).public_url
+    }
+
     /// Answers a request for one of our pages.
     pub async fn answer(&self, request: Request<Bytes>, visitor: Visitor) -> Response<Bytes> {
         if self.oauth.has(request.uri().path()) {

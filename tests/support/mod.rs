@@ -2,6 +2,7 @@
 //! directory temporary; time is moved, never waited for.
 
 mod admin;
+mod app;
 mod axe;
 mod browser;
 mod certificates;
@@ -19,6 +20,7 @@ pub mod tour;
 mod websocket;
 mod words;
 
+pub use app::{APP, App, MARK, Said, Shape, TOKEN};
 pub use axe::Practices;
 pub use browser::{Browser, Scheme, Screen, THEMES};
 pub use client::{Answer, Client};

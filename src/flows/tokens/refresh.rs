@@ -161,7 +161,7 @@ async fn renewed(
 fn keep(services: &Services, family: &SessionId, issued: &Issued) -> Vec<u8> {
     let answer = json!({
         "access": issued.access.expose(),
-        "refresh": issued.refresh.as_ref().map(|refresh| refresh.expose()),
+        "refresh": issued.refresh.as_ref().map(Secret::expose),
         "expires_in": issued.expires_in.map(|life| life.as_secs()),
         "fields": issued.fields,
     });

@@ -1,8 +1,11 @@
-//! What Passgate answers itself, without the PBX's leg: the login, the sign-out, its own pages.
+//! What Passgate answers itself, without the PBX's leg: the login, the sign-out, requests for
+//! tokens, its own pages.
 
 pub(super) mod login;
 pub(super) mod own_page;
 pub(super) mod sign_out;
+pub(super) mod token;
+pub(super) mod token_words;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -468,3 +468,65 @@ async fn refresh_tokens_of_before() {
         assert!(pbx.0.record().is_empty(), "{mode}: {:?}", pbx.0.record());
     }
 }
+
+/// R-F3, RFC 7009: who ends a token ends all of its family; a token that nobody knows has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_a_token_ends_its_family() {
+    let pbx = Pbx::start().await;
+    for mode in ["jwt", "pass"] {
+        let gateway = with_tokens(&pbx, "warn", &format!("mode = \"{mode}\"")).await;
+        let app = gateway.app();
+        let (access, refresh) = app.log_in(&alice().login, &alice().pin).await.tokens();
+        let delete = || app.http.delete(format!("{}/ns-api/v2/jwt", app.base));
+        let without = app.send(delete()).await;
+        assert_eq!((without.status, without.error()), (401, "invalid_request"), "{mode}");
+        for _ in 0..2 {
+            let answer = delete().bearer_auth(&access).send().await.unwrap();
+            assert_eq!(answer.status(), 204, "{mode}");
+        }
+        refused(app.refresh(&refresh).await).await;
+    }
+}
+
+/// R-E1: an initial password gives no tokens, is told apart from a wrong one, and neither counts as
+/// a failure nor clears any.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_initial_password_gives_no_tokens() {
+    let pbx = Pbx::start().await;
+    let gateway = jwt(&pbx).await;
+    gateway.put_on_file(&alice().login, "").await;
+    let issued = gateway.ask(&alice().login, "initial-password").await;
+    let initial = issued["initial_password"].as_str().unwrap();
+    let app = gateway.app();
+    for wrong in ["11111", "22222", "33333", "44444"] {
+        refused(app.log_in(&alice().login, wrong).await).await;
+    }
+    pbx.0.clear_record();
+    for _ in 0..6 {
+        let said = app.log_in(&alice().login, initial).await;
+        assert!(said.words().starts_with("An initial password only opens"), "{said:?}");
+    }
+    assert!(pbx.0.record().is_empty(), "it is never sent to the PBX");
+    refused(app.log_in(&alice().login, "55555").await).await;
+    assert_eq!(app.log_in(&alice().login, &alice().pin).await.status, 429);
+}
+
+/// R-F3: the PBX's own token behind ours goes on by itself, and a refresh says when it cannot.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_sees_to_the_token_of_the_pbx() {
+    let pbx = Pbx::start().await;
+    let gateway = jwt(&pbx).await;
+    let app = gateway.app();
+    let (_, first) = app.log_in(&alice().login, &alice().pin).await.tokens();
+    gateway.advance("2h").await;
+    pbx.0.fail_with(Failure::Status(503));
+    let said = app.refresh(&first).await;
+    assert_eq!((said.status, said.error()), (502, "temporarily_unavailable"));
+    pbx.0.fail_with(Failure::None);
+    pbx.0.clear_record();
+    gateway.advance("2m").await;
+    // The outage used nothing up.
+    app.refresh(&first).await.tokens();
+    let asked: Vec<_> = pbx.0.record().into_iter().map(|one| one.path).collect();
+    assert_eq!(asked, [TOKEN], "the PBX was asked for another one");
+}

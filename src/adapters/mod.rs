@@ -13,4 +13,3 @@ pub mod session_cache;
 pub mod smtp;
 pub mod sqlite;
 pub mod token_signer;
-pub mod unbuilt;

@@ -21,4 +21,4 @@ mod demo_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
-pub(crate) use testing::NoSubscribers;
+pub(crate) use testing::{NoSubscribers, NoTokens};

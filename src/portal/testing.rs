@@ -1,6 +1,7 @@
 //! What the tests of this room, and of others, share.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -9,7 +10,10 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
-use crate::ports::{OwnSession, PinWriting, PinWritten, Subscribers, Unavailable};
+use crate::ports::{
+    OwnSession, PbxTokenAnswer, PbxTokenRequest, PinWriting, PinWritten, Subscribers, TokenIssuer,
+    Unavailable,
+};
 
 /// Everything that this thread logs, down to `trace`, as long as it lives.
 pub(super) struct Log {
@@ -82,4 +86,31 @@ impl Subscribers for NoSubscribers {
     async fn ping(&self) -> Result<(), Unavailable> {
         Ok(())
     }
+}
+
+/// A PBX that gives nobody a token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoTokens;
+
+#[async_trait]
+impl TokenIssuer for NoTokens {
+    async fn ask(&self, _: PbxTokenRequest<'_>) -> Result<PbxTokenAnswer, Unavailable> {
+        Err(Unavailable::new("pbx", "nobody asks for tokens here"))
+    }
+
+    async fn owner(
+        &self,
+        _: &Secret,
+        _: &str,
+        _: IpAddr,
+        _: &str,
+    ) -> Result<Option<LoginName>, Unavailable> {
+        Err(Unavailable::new("pbx", "the profile does not say how owners are asked for"))
+    }
+
+    fn knows_owners(&self) -> bool {
+        false
+    }
+
+    async fn forget(&self, _: &str, _: &Secret, _: usize) {}
 }

@@ -22,7 +22,6 @@ use crate::adapters::sqlite::{
     SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
 use crate::adapters::token_signer::KeyRingSigner;
-use crate::adapters::unbuilt::Unbuilt;
 use crate::domain::api_client::ClientCredentials;
 use crate::domain::grant::{Grant, GrantKind, PbxAccess};
 use crate::domain::jar::Jar;
@@ -31,7 +30,7 @@ use crate::domain::login_name::LoginName;
 use crate::domain::secret::Secret;
 use crate::domain::session::{ObtainedWith, Progress, SessionRecord, SessionToken};
 use crate::flows::{MailOffice, Policies, Services};
-use crate::portal::NoSubscribers;
+use crate::portal::{NoSubscribers, NoTokens};
 use crate::ports::{
     AuditLog, Composer, Letter, Mail, MailTransport, Portal, PortalAnswer, PortalLogin,
     SecurityEvent, SendError, Unavailable,
@@ -132,7 +131,7 @@ pub(crate) async fn gateway() -> Gateway {
         portal: pbx.clone(),
         clock: clock.clone(),
         random,
-        issuer: Arc::new(Unbuilt),
+        issuer: Arc::new(NoTokens),
         tokens: Arc::new(SqliteTokens::new(database)),
         signer: Arc::new(KeyRingSigner::new(ring.clone(), "https://portal.example.com")),
         memory: Arc::default(),

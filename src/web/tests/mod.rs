@@ -48,7 +48,6 @@ use crate::adapters::sqlite::{
     SqliteKeptForms, SqliteOutbox, SqliteSessions, SqliteTokens,
 };
 use crate::adapters::token_signer::KeyRingSigner;
-use crate::adapters::unbuilt::Unbuilt;
 use crate::demo::portal::{LegacyPortal, Options};
 use crate::domain::language::Language;
 use crate::domain::lockout::LockoutPolicy;
@@ -56,7 +55,7 @@ use crate::domain::password_policy::PasswordPolicy;
 use crate::domain::rollout::{Rollout, Schedule};
 use crate::domain::session::SessionPolicy;
 use crate::flows::{MailOffice, Policies, RolloutRules, Services};
-use crate::portal::{HostHeader, LoginDriver, UpstreamSettings};
+use crate::portal::{HostHeader, LoginDriver, PbxTokenIssuer, UpstreamSettings};
 use crate::ports::{Clock, Random};
 use crate::profile::Profile;
 use browser::Browser;
@@ -162,6 +161,7 @@ impl World {
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(5),
         };
+        let issuer = PbxTokenIssuer::new(Arc::clone(&profile), upstream.clone()).unwrap();
         let driver = LoginDriver::new(Arc::clone(&profile), upstream).unwrap();
 
         let date = |days: i64| Some(start + SignedDuration::from_hours(24 * days));
@@ -183,7 +183,7 @@ impl World {
             portal: Arc::new(driver),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random,
-            issuer: Arc::new(Unbuilt),
+            issuer: Arc::new(issuer),
             tokens: Arc::new(SqliteTokens::new(database.clone())),
             signer: Arc::new(KeyRingSigner::new(vault.clone(), PUBLIC_URL)),
             memory: Arc::default(),

@@ -27,6 +27,7 @@ mod browser_session;
 mod by_link;
 mod bypass;
 mod campaigns;
+mod clients;
 mod cors;
 mod delivery;
 mod force;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mailbox::{DemoMail, Mailbox, Piece, pieces};
 use super::people::{SamplePerson, sample_people};
+use super::portal::API_CLIENT;
 
 /// Everything the pages show and do.
 pub struct DemoSite {
@@ -175,7 +176,9 @@ async fn start(State(shared): State<Arc<Shared>>) -> Response {
         .collect();
     let Addresses { gateway, portal, admin, certificate_sha256, command } = addresses.clone();
     let addresses = context! { gateway, portal, admin, certificate_sha256, command };
-    shared.page("start.html", context! { date, time, phase, steps, people, addresses })
+    let (id, secret) = API_CLIENT;
+    let app = context! { id, secret };
+    shared.page("start.html", context! { date, time, phase, steps, people, addresses, app })
 }
 
 fn meaning(phase: &str) -> &'static str {

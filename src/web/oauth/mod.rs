@@ -81,7 +81,7 @@ impl OAuth {
         let (mut parts, body) = response.into_parts();
         answers::protect(&mut parts.headers);
         // Every body here is in memory already.
-        let body = body.collect().await.map(|body| body.to_bytes());
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes);
         body.map_or_else(
             |_| answers::status(StatusCode::INTERNAL_SERVER_ERROR),
             |body| Response::from_parts(parts, body),

@@ -12,6 +12,8 @@ mod support;
 
 mod admin;
 mod admin_mail;
+mod api_calls;
+mod api_others;
 mod architecture;
 mod bounces;
 mod brands;

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use ipnet::IpNet;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -391,6 +391,17 @@ impl ProxyHttp for Pipeline {
             }
         }
         FailToProxy { error_code: code, can_reuse_downstream: false }
+    }
+
+    /// What is sent again is told by what comes of it; and the engine's words hold the query.
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Exchange,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
     }
 
     /// Errors of single requests are told by the access log and the metrics.

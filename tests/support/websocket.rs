@@ -19,15 +19,25 @@ impl Socket {
         path: &str,
         origin: Option<&str>,
     ) -> Result<Self, u16> {
-        let address = format!("{}{path}", client.base.replacen("https", "wss", 1));
-        let mut request = address.into_client_request().unwrap();
-        let fields = request.headers_mut();
+        let mut fields = Vec::new();
         let cookies = client.cookie_header();
         if !cookies.is_empty() {
-            fields.insert("cookie", cookies.parse().unwrap());
+            fields.push(("cookie", cookies));
         }
-        if let Some(origin) = origin {
-            fields.insert("origin", origin.parse().unwrap());
+        fields.extend(origin.map(|origin| ("origin", origin.to_owned())));
+        Self::with(gateway, path, &fields).await
+    }
+
+    /// Opens one with these header fields, as an application does.
+    pub async fn with(
+        gateway: &Gateway,
+        path: &str,
+        fields: &[(&'static str, String)],
+    ) -> Result<Self, u16> {
+        let address = format!("wss://localhost:{}{path}", gateway.https.port());
+        let mut request = address.into_client_request().unwrap();
+        for (name, value) in fields {
+            request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let connection = gateway.raw().await.into_stream();
         match tokio_tungstenite::client_async(request, connection).await {

@@ -298,8 +298,9 @@ fn engine<P: ProxyHttp>(proxy: P, settings: &ServerSettings) -> HttpProxy<P> {
     let conf = ServerConf {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         upstream_keepalive_pool_size: settings.upstream_idle,
-        // The pipeline decides per request whether it may be sent again; never more than once.
-        max_retries: 1,
+        // Tries, the first one counted; the pipeline decides per request whether there is another:
+        // where a connection had been closed under us, and where the PBX wanted another token.
+        max_retries: 3,
         ..ServerConf::default()
     };
     let mut engine = HttpProxy::new(proxy, Arc::new(conf));

@@ -25,8 +25,9 @@ use super::tls::Http;
 /// Streams on one HTTP/2 connection.
 const STREAMS: usize = 4;
 
-/// What a script of the portal's page sends, or the browser when it shows a page.
-pub fn browser_request(http: Http, port: u16, path: &str, cookie: &str) -> Request<()> {
+/// What a script of the portal's page sends, or the browser when it shows a page. `shown` is the
+/// field that says who it is.
+pub fn browser_request(http: Http, port: u16, path: &str, shown: (&str, &str)) -> Request<()> {
     let page = path == super::upstream::PAGE;
     let authority = format!("localhost:{port}");
     let mut request = match http {
@@ -40,7 +41,7 @@ pub fn browser_request(http: Http, port: u16, path: &str, cookie: &str) -> Reque
         ("sec-fetch-dest", if page { "document" } else { "empty" }),
         ("sec-fetch-mode", if page { "navigate" } else { "cors" }),
         ("sec-fetch-site", "same-origin"),
-        ("cookie", cookie),
+        shown,
     ] {
         request = request.header(name, value);
     }

@@ -9,13 +9,13 @@ use tokio::process::Command;
 
 use super::arguments::Plan;
 use super::client::{Load, Work, browser_request, fetch};
-use super::gateway::{AS_IT_COMES, Gateway, Home, QUIET, WARN};
+use super::gateway::{AS_IT_COMES, Gateway, Home, OWN_TOKENS, QUIET, WARN};
 use super::peers::{accepts, auth_service, bare_pingora, free_address, nginx};
 use super::process::Process;
 use super::statistics::Series;
 use super::table;
 use super::tls::{Certificate, Http};
-use super::upstream::{PAGE, SMALL, STANDING_SESSION, Upstream};
+use super::upstream::{API_CALL, PAGE, SMALL, STANDING_BEARER, STANDING_SESSION, Upstream};
 
 /// What everything stands on.
 pub struct Setup {
@@ -42,6 +42,7 @@ pub enum Who {
     Passgate,
     PassgateWithLink,
     PassgateWithNotice,
+    PassgateWithToken,
 }
 
 impl Who {
@@ -53,6 +54,7 @@ impl Who {
             Self::Passgate => "**Passgate**, live session",
             Self::PassgateWithLink => "**Passgate**, live session, link and warning put in",
             Self::PassgateWithNotice => "**Passgate**, live session, notice put in",
+            Self::PassgateWithToken => "**Passgate**, access token of its own",
         }
     }
 }
@@ -66,6 +68,10 @@ pub struct Workload {
     /// Larger answers are asked for less often.
     share: usize,
 }
+
+/// Asked for by applications, with a bearer token.
+pub const API: Workload =
+    Workload { name: "45 B, API, HTTP/1.1", path: API_CALL, http: Http::One, share: 1 };
 
 pub const WORKLOADS: [Workload; 3] = [
     Workload { name: "45 B, HTTP/1.1", path: SMALL, http: Http::One, share: 1 },
@@ -83,7 +89,8 @@ impl Workload {
 struct Contestant {
     who: Who,
     address: std::net::SocketAddr,
-    cookie: String,
+    /// What a session, or an application, shows.
+    shown: (&'static str, String),
     processes: Vec<Process>,
     /// What Passgate has on disk.
     _home: Option<Home>,
@@ -93,17 +100,24 @@ impl Contestant {
     async fn start(who: Who, setup: &Setup) -> Self {
         let log = setup.directory.path().join("peers.log");
         match who {
-            Who::Passgate | Who::PassgateWithLink | Who::PassgateWithNotice => {
+            Who::Passgate
+            | Who::PassgateWithLink
+            | Who::PassgateWithNotice
+            | Who::PassgateWithToken => {
                 let more = match who {
                     Who::PassgateWithLink => AS_IT_COMES,
                     Who::PassgateWithNotice => WARN,
+                    Who::PassgateWithToken => OWN_TOKENS,
                     _ => QUIET,
                 };
                 let gateway = Gateway::start(setup, Home::new(setup, more), Some(1)).await;
-                let cookie = gateway.session(setup).await;
+                let shown = match who {
+                    Who::PassgateWithToken => ("authorization", gateway.bearer(setup).await),
+                    _ => ("cookie", gateway.session(setup).await),
+                };
                 let address = gateway.https;
                 let (process, home) = gateway.into_parts();
-                Self { who, address, cookie, processes: vec![process], _home: Some(home) }
+                Self { who, address, shown, processes: vec![process], _home: Some(home) }
             }
             Who::Nginx | Who::NginxWithAuth | Who::Pingora => {
                 let address = free_address().await;
@@ -119,7 +133,8 @@ impl Contestant {
                 };
                 processes.push(Process::start(Command::new(program).args(arguments), &log));
                 accepts(address).await;
-                Self { who, address, cookie: STANDING_SESSION.into(), processes, _home: None }
+                let shown = ("cookie", STANDING_SESSION.to_owned());
+                Self { who, address, shown, processes, _home: None }
             }
         }
     }
@@ -128,10 +143,33 @@ impl Contestant {
         self.processes.iter().map(Process::cpu).sum()
     }
 
+    /// Whether it has anything to do with `workload`.
+    fn takes(&self, workload: Workload) -> bool {
+        match (self.who, workload) {
+            (Who::PassgateWithToken, _) => workload == API,
+            (Who::Passgate, _) => workload != API,
+            (Who::PassgateWithLink | Who::PassgateWithNotice, _) => workload.path == PAGE,
+            (Who::NginxWithAuth, _) => workload != API,
+            (Who::Nginx | Who::Pingora, _) => true,
+        }
+    }
+
+    fn shown(&self, workload: Workload) -> (&str, &str) {
+        let (name, value) = &self.shown;
+        match (*name, workload == API) {
+            ("cookie", true) => ("authorization", STANDING_BEARER),
+            _ => (name, value),
+        }
+    }
+
     async fn work(&self, workload: Workload, setup: &Setup) -> Work {
         let tls = setup.certificate.client(workload.http);
-        let request =
-            browser_request(workload.http, self.address.port(), workload.path, &self.cookie);
+        let request = browser_request(
+            workload.http,
+            self.address.port(),
+            workload.path,
+            self.shown(workload),
+        );
         let expected = match (workload.path, self.who) {
             (PAGE, Who::PassgateWithNotice) => page_with_notice(self, setup).await,
             (PAGE, Who::PassgateWithLink) => page_with_link(self, setup).await,
@@ -166,7 +204,8 @@ async fn page_with_link(contestant: &Contestant, setup: &Setup) -> Bytes {
 }
 
 async fn page_of(contestant: &Contestant, setup: &Setup) -> Bytes {
-    let request = browser_request(Http::One, contestant.address.port(), PAGE, &contestant.cookie);
+    let (name, value) = &contestant.shown;
+    let request = browser_request(Http::One, contestant.address.port(), PAGE, (name, value));
     fetch(contestant.address, &setup.certificate.client(Http::One), request).await
 }
 
@@ -183,8 +222,13 @@ pub struct Figures {
 
 /// Measures and prints.
 pub async fn run(plan: &Plan, setup: &Setup) {
-    let mut wanted =
-        vec![Who::Pingora, Who::Passgate, Who::PassgateWithLink, Who::PassgateWithNotice];
+    let mut wanted = vec![
+        Who::Pingora,
+        Who::Passgate,
+        Who::PassgateWithLink,
+        Who::PassgateWithNotice,
+        Who::PassgateWithToken,
+    ];
     if setup.nginx.is_some() {
         wanted.splice(0..0, [Who::Nginx, Who::NginxWithAuth]);
     }
@@ -194,13 +238,8 @@ pub async fn run(plan: &Plan, setup: &Setup) {
     }
     let mut all: Vec<Figures> = Vec::new();
     for round in 1..=plan.rounds {
-        for workload in WORKLOADS {
-            for contestant in &contestants {
-                let puts_in =
-                    matches!(contestant.who, Who::PassgateWithLink | Who::PassgateWithNotice);
-                if puts_in && workload.path != PAGE {
-                    continue;
-                }
+        for workload in WORKLOADS.into_iter().chain([API]) {
+            for contestant in contestants.iter().filter(|one| one.takes(workload)) {
                 eprintln!("round {round}: {}, {}", workload.name, contestant.who.name());
                 measure(plan, setup, contestant, workload, &mut all).await;
             }

@@ -11,7 +11,7 @@ use super::client::{Answer, Browser};
 use super::comparison::Setup;
 use super::process::Process;
 use super::tls::Http;
-use super::upstream::PIN;
+use super::upstream::{PIN, TOKENS};
 
 /// The binary that is measured.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_passgate");
@@ -24,6 +24,9 @@ pub const WARN: &str = "[rollout]\nwarn = 2020-01-01\nforce = 2190-01-01\nreject
                         [pages]\nsecurity_link = false\n[session]\nwarning = \"off\"\n";
 /// A rollout that has not begun, and pages that stay as they are.
 pub const QUIET: &str = "[pages]\nsecurity_link = false\n[session]\nwarning = \"off\"\n";
+/// The same, with access tokens of Passgate's own.
+pub const OWN_TOKENS: &str = "[pages]\nsecurity_link = false\n[session]\nwarning = \"off\"\n\
+                              [tokens]\nmode = \"jwt\"\n";
 /// A rollout that has not begun, and pages with what stands in every one of a session.
 pub const AS_IT_COMES: &str = "";
 
@@ -146,6 +149,15 @@ impl Gateway {
         browser.session()
     }
 
+    /// Somebody's access token, as it is shown with a request.
+    pub async fn bearer(&self, setup: &Setup) -> String {
+        let mut browser = self.browser(setup).await;
+        let answer = ask_for_token(&mut browser, &login(1001), PIN).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        format!("Bearer {}", answer["access_token"].as_str().unwrap())
+    }
+
     /// Gives accounts 2000, 2001, … a portal password.
     pub async fn make_password_accounts(&self, setup: &Setup, count: usize) {
         let mut browser = self.browser(setup).await;
@@ -192,6 +204,27 @@ pub async fn sign_in_with_password(browser: &mut Browser, number: usize) -> bool
         503 => false,
         status => panic!("signing in failed: {status} {}", answer.location()),
     }
+}
+
+/// Fetches a token with the password; `false` when the gateway has too much to do.
+pub async fn fetch_token_with_password(browser: &mut Browser, number: usize) -> bool {
+    let answer = ask_for_token(browser, &login(2000 + number), PASSWORD).await;
+    match answer.status.as_u16() {
+        200 => true,
+        503 => false,
+        status => panic!("no token: {status} {}", answer.text()),
+    }
+}
+
+async fn ask_for_token(browser: &mut Browser, login: &str, secret: &str) -> Answer {
+    let form = [
+        ("grant_type", "password"),
+        ("client_id", "softphone"),
+        ("client_secret", "s3cret"),
+        ("username", login),
+        ("password", secret),
+    ];
+    browser.post(TOKENS, &form).await
 }
 
 async fn try_to_sign_in(browser: &mut Browser, login: &str, secret: &str) -> Answer {

@@ -89,7 +89,12 @@ async fn load(
         address,
         tls: setup.certificate.client(workload.http),
         http: workload.http,
-        request: browser_request(workload.http, address.port(), workload.path(), cookie),
+        request: browser_request(
+            workload.http,
+            address.port(),
+            workload.path(),
+            ("cookie", cookie),
+        ),
         expected,
     };
     Load::open(&work, 4).await.run(requests).await;

@@ -1,7 +1,7 @@
 //! The results as Markdown.
 
 use super::arguments::Plan;
-use super::comparison::{Figures, Setup, WORKLOADS, Who};
+use super::comparison::{API, Figures, Setup, WORKLOADS, Who};
 use super::instructions::Count;
 use super::single::Single;
 use super::statistics::Series;
@@ -27,7 +27,7 @@ pub fn conditions(plan: &Plan, setup: &Setup) {
 pub fn comparison(all: &[Figures]) {
     println!("\n| workload | proxy | CPU µs/request | × bare Pingora | requests/s | p99 ms |");
     println!("|---|---|---|---|---|---|");
-    for workload in WORKLOADS {
+    for workload in WORKLOADS.into_iter().chain([API]) {
         for figures in all.iter().filter(|figures| figures.workload == workload) {
             let cpu: Series = figures.cpu.iter().copied().collect();
             let ratio = match find(all, Who::Pingora, workload.name) {
@@ -63,6 +63,12 @@ pub fn goals(all: &[Figures]) {
                 workload.name,
             );
         }
+    }
+    if let (Some(api), Some(session)) =
+        (find(all, Who::PassgateWithToken, API.name), find(all, Who::Passgate, WORKLOADS[0].name))
+    {
+        let name = "API request with an access token: ≤ 1.05 × with a session";
+        goal(name, &ratios(api, session), 1.05, 2);
     }
     let page = WORKLOADS[2].name;
     ratio_goal(all, (Who::Passgate, Who::Nginx), 1.0, "50-KB page: ≤ 1.0 × plain nginx", page);

@@ -19,12 +19,19 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// The small answer's path.
 pub const SMALL: &str = "/portal/home/count";
+/// The small answer's path in the API, for holders of a bearer token.
+pub const API_CALL: &str = "/ns-api/v2/count";
+/// Where tokens are asked for.
+pub const TOKENS: &str = "/ns-api/oauth2/token";
 /// The page's path.
 pub const PAGE: &str = "/portal/calls";
 /// Everybody's PIN.
 pub const PIN: &str = "48151";
 /// A PBX session that is always there, for proxies that do not log in.
 pub const STANDING_SESSION: &str = "PHPSESSID=benchmark";
+
+/// The same of the API.
+pub const STANDING_BEARER: &str = "Bearer benchmark";
 
 const TOKEN: &str = "f00dcafe";
 
@@ -38,6 +45,7 @@ struct Contents {
     small: Bytes,
     page: Bytes,
     sessions: Mutex<HashSet<String>>,
+    bearers: Mutex<HashSet<String>>,
 }
 
 impl Upstream {
@@ -47,6 +55,7 @@ impl Upstream {
             small: Bytes::from_static(b"{\"calls\":7,\"messages\":3,\"state\":\"registered\"}"),
             page: page(),
             sessions: Mutex::new(HashSet::from(["benchmark".to_owned()])),
+            bearers: Mutex::new(HashSet::from([STANDING_BEARER.to_owned()])),
         });
         let (tell, told) = mpsc::channel();
         let served = Arc::clone(&contents);
@@ -110,7 +119,14 @@ async fn answer(contents: Arc<Contents>, request: Request<Incoming>) -> Response
         let sessions = contents.sessions.lock().unwrap();
         session(request.headers()).is_some_and(|session| sessions.contains(session))
     };
+    let holds_bearer = || {
+        let shown = request.headers().get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+        shown.is_some_and(|shown| contents.bearers.lock().unwrap().contains(shown))
+    };
     match (request.method(), request.uri().path()) {
+        (&Method::GET, API_CALL) if holds_bearer() => {
+            reply("application/json", contents.small.clone())
+        }
         (&Method::GET, SMALL) if known() => reply("application/json", contents.small.clone()),
         (&Method::GET, PAGE) if known() => reply("text/html; charset=utf-8", contents.page.clone()),
         (&Method::GET, "/portal/login") => {
@@ -124,11 +140,21 @@ async fn answer(contents: Arc<Contents>, request: Request<Incoming>) -> Response
             set_session(&mut response, &session);
             response
         }
+        (&Method::POST, TOKENS) => {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            match field(&body, "password").is_some_and(|pin| pin == PIN) {
+                true => reply("application/json", contents.give_token().into()),
+                false => {
+                    let mut response =
+                        reply("application/json", "{\"error\":\"invalid_grant\"}".into());
+                    *response.status_mut() = StatusCode::BAD_REQUEST;
+                    response
+                }
+            }
+        }
         (&Method::POST, "/portal/login") => {
             let body = request.into_body().collect().await.unwrap().to_bytes();
-            let field = |name: &str| {
-                form_urlencoded::parse(&body).find(|(key, _)| key == name).map(|(_, value)| value)
-            };
+            let field = |name| field(&body, name);
             let right = field("data[Login][password]").is_some_and(|pin| pin == PIN)
                 && field("data[_Token][key]").is_some_and(|token| token == TOKEN);
             let mut response = reply("text/html; charset=utf-8", Bytes::new());
@@ -148,18 +174,32 @@ async fn answer(contents: Arc<Contents>, request: Request<Incoming>) -> Response
     }
 }
 
+fn field<'a>(form: &'a [u8], name: &str) -> Option<std::borrow::Cow<'a, str>> {
+    form_urlencoded::parse(form).find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
 impl Contents {
+    /// The answer to a request for tokens, in the shape of the NetSapiens API.
+    fn give_token(&self) -> String {
+        let (access, refresh) = (unguessable(), unguessable());
+        self.bearers.lock().unwrap().insert(format!("Bearer {access}"));
+        format!(
+            "{{\"username\":\"1001\",\"scope\":\"Basic User\",\"access_token\":\"{access}\",\
+             \"expires_in\":3600,\"token_type\":\"Bearer\",\"refresh_token\":\"{refresh}\"}}"
+        )
+    }
+
     fn open_session(&self) -> String {
-        let session = uuid::Uuid::from_u128(u128::from_ne_bytes(random())).simple().to_string();
+        let session = unguessable();
         self.sessions.lock().unwrap().insert(session.clone());
         session
     }
 }
 
-fn random() -> [u8; 16] {
+fn unguessable() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).unwrap();
-    bytes
+    uuid::Uuid::from_bytes(bytes).simple().to_string()
 }
 
 fn set_session(response: &mut Response<Full<Bytes>>, session: &str) {

@@ -1,5 +1,5 @@
-//! Logins with a password: how many a second beside argon2 alone, and what a storm of them does
-//! to everybody else.
+//! Logins, and tokens, by password: how many a second beside argon2 alone, and what a storm of them
+//! does to everybody else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 use super::Single;
 use crate::arguments::Plan;
-use crate::client::{Load, Work, browser_request};
+use crate::client::{Browser, Load, Work, browser_request};
 use crate::comparison::Setup;
-use crate::gateway::{Gateway, Home, QUIET, sign_in_with_password};
+use crate::gateway::{Gateway, Home, OWN_TOKENS, fetch_token_with_password, sign_in_with_password};
 use crate::statistics::{Series, percentile};
 use crate::tls::Http;
 use crate::upstream::SMALL;
@@ -28,44 +28,78 @@ const LOGINS_AT_ONCE: usize = 8;
 /// Browsers that take part in the storm.
 const STORMERS: usize = 128;
 
+/// Where somebody comes in with the portal password.
+#[derive(Debug, Clone, Copy)]
+enum Door {
+    Portal,
+    Tokens,
+}
+
+impl Door {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Portal => "logins",
+            Self::Tokens => "tokens by password",
+        }
+    }
+
+    /// Once; `false` when the gateway has too much to do.
+    async fn enter(self, browser: &mut Browser, number: usize) -> bool {
+        match self {
+            Self::Portal => sign_in_with_password(browser, number).await,
+            Self::Tokens => fetch_token_with_password(browser, number).await,
+        }
+    }
+}
+
 pub async fn measure(plan: &Plan, setup: &Setup) -> Vec<Single> {
-    let time = Duration::from_secs_f64(plan.seconds);
-    let gateway = Gateway::start(setup, Home::new(setup, QUIET), None).await;
+    let gateway = Gateway::start(setup, Home::new(setup, OWN_TOKENS), None).await;
     gateway.make_password_accounts(setup, plan.password_accounts).await;
-    let (mut all_logins, mut all_hashes, mut shares) =
+    let mut all = Vec::new();
+    for door in [Door::Portal, Door::Tokens] {
+        all.extend(measure_door(&gateway, setup, plan, door).await);
+    }
+    gateway.stop().await;
+    all
+}
+
+async fn measure_door(gateway: &Gateway, setup: &Setup, plan: &Plan, door: Door) -> [Single; 2] {
+    let time = Duration::from_secs_f64(plan.seconds);
+    let (mut all_entries, mut all_hashes, mut shares) =
         (Series::default(), Series::default(), Series::default());
     for _ in 0..plan.rounds {
-        eprintln!("argon2 alone, then logins");
+        eprintln!("argon2 alone, then {}", door.name());
         let hashes = hashes_per_second(time).await;
-        let logins = logins_per_second(&gateway, setup, plan, time).await;
+        let entries = entries_per_second(gateway, setup, plan, door, time).await;
         all_hashes.push(hashes);
-        all_logins.push(logins);
-        shares.push(logins / hashes);
+        all_entries.push(entries);
+        shares.push(entries / hashes);
     }
-    let logins = all_logins.median();
+    let entries = all_entries.median();
 
     let cookie = gateway.session(setup).await;
     let work = Work {
         address: gateway.https,
         tls: setup.certificate.client(Http::Two),
         http: Http::Two,
-        request: browser_request(Http::Two, gateway.https.port(), SMALL, &cookie),
+        request: browser_request(Http::Two, gateway.https.port(), SMALL, ("cookie", &cookie)),
         expected: setup.upstream.small(),
     };
     let rate = if plan.smoke { 100.0 } else { ORDINARY_RATE };
-    eprintln!("requests without a login storm");
+    eprintln!("requests without a storm");
     let calm = ordinary_p99(&work, rate, time).await;
-    eprintln!("requests during a login storm");
-    let storm = storm(&gateway, setup, plan, 2.0 * logins, time);
+    eprintln!("requests during a storm of {}", door.name());
+    let storm = storm(gateway, setup, plan, door, 2.0 * entries, time);
     let (stormy, ()) = tokio::join!(ordinary_p99(&work, rate, time), storm);
-    gateway.stop().await;
 
     let slower = stormy / calm;
     let measured =
-        format!("{} ({}/s of {}/s)", shares.shown(2), all_logins.shown(0), all_hashes.shown(0));
-    let storm_name = format!("p99 at {rate:.0} requests/s while twice as many log in as can");
-    vec![
-        Single::new("logins per hash of argon2 alone", measured, "≥ 0.9", shares.median() >= 0.9),
+        format!("{} ({}/s of {}/s)", shares.shown(2), all_entries.shown(0), all_hashes.shown(0));
+    let name = format!("{} per hash of argon2 alone", door.name());
+    let storm_name =
+        format!("p99 at {rate:.0} requests/s during twice as many {} as can be", door.name());
+    [
+        Single::new(&name, measured, "≥ 0.9", shares.median() >= 0.9),
         Single::new(
             &storm_name,
             format!("{slower:.1} × calm ({stormy:.1} ms, calm {calm:.1} ms)"),
@@ -87,7 +121,13 @@ async fn hashes_per_second(time: Duration) -> f64 {
     per_second(vec![verify; LOGINS_AT_ONCE], time).await
 }
 
-async fn logins_per_second(gateway: &Gateway, setup: &Setup, plan: &Plan, time: Duration) -> f64 {
+async fn entries_per_second(
+    gateway: &Gateway,
+    setup: &Setup,
+    plan: &Plan,
+    door: Door,
+    time: Duration,
+) -> f64 {
     let accounts = plan.password_accounts;
     let next = &AtomicUsize::new(0);
     let mut workers = Vec::new();
@@ -95,7 +135,7 @@ async fn logins_per_second(gateway: &Gateway, setup: &Setup, plan: &Plan, time: 
         let mut browser = gateway.browser(setup).await;
         workers.push(async move || {
             let number = next.fetch_add(1, Ordering::Relaxed) % accounts;
-            assert!(sign_in_with_password(&mut browser, number).await, "so few are not too many");
+            assert!(door.enter(&mut browser, number).await, "so few are not too many");
         });
     }
     per_second(workers, time).await
@@ -121,8 +161,16 @@ async fn ordinary_p99(work: &Work, rate: f64, time: Duration) -> f64 {
     percentile(&mut outcome.latencies, 0.99)
 }
 
-/// Sends `rate` logins a second for `time`; those that the gateway has no time for are refused.
-async fn storm(gateway: &Gateway, setup: &Setup, plan: &Plan, rate: f64, time: Duration) {
+/// Sends `rate` passwords a second to a door for `time`; those that the gateway has no time for are
+/// refused.
+async fn storm(
+    gateway: &Gateway,
+    setup: &Setup,
+    plan: &Plan,
+    door: Door,
+    rate: f64,
+    time: Duration,
+) {
     let stormers = STORMERS.min(plan.password_accounts * 2);
     let mut browsers = Vec::new();
     for _ in 0..stormers {
@@ -136,7 +184,7 @@ async fn storm(gateway: &Gateway, setup: &Setup, plan: &Plan, rate: f64, time: D
             let mut due = Duration::from_secs_f64(index as f64 / rate);
             while due < time {
                 tokio::time::sleep_until((begun + due).into()).await;
-                sign_in_with_password(&mut browser, account).await;
+                door.enter(&mut browser, account).await;
                 due = (due + Duration::from_secs_f64(stormers as f64 / rate)).max(begun.elapsed());
             }
         });

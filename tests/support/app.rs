@@ -160,3 +160,11 @@ impl Said {
         assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
     }
 }
+
+impl App {
+    /// One's own record, asked for with a bearer token.
+    pub async fn own_record(&self, token: &str) -> Said {
+        let url = format!("{}/ns-api/v2/domains/~/users/~", self.base);
+        self.send(self.http.get(url).bearer_auth(token)).await
+    }
+}

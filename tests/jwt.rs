@@ -14,6 +14,7 @@ use crate::support::{APP, App, Gateway, Pbx, Settings, alice};
 const ISSUER: &str = "https://localhost";
 
 /// A gateway in mode `jwt` whose clock begins now: PyJWT goes by the machine's.
+#[allow(clippy::disallowed_methods, reason = "PyJWT cannot be told another time")]
 async fn gateway(pbx: &Pbx) -> Gateway {
     let more = "[tokens]\nmode = \"jwt\"\n".to_owned();
     Gateway::with(pbx, Settings { now: Timestamp::now().to_string(), more, ..Settings::default() })

@@ -71,7 +71,7 @@ impl PbxTokenIssuer {
             return Err(Unavailable::new("pbx", format!("answered {}", answer.status)));
         }
         let judgement = endpoint.judge(answer.status.as_u16(), &answer.body);
-        Ok(self.told(judgement, &answer, server, secret))
+        Ok(self.told(judgement, &answer, server, (path, secret)))
     }
 
     /// The id of a client that reads like somebody's login name, with a secret like a PIN: a PBX
@@ -109,9 +109,13 @@ impl PbxTokenIssuer {
         judgement: TokenJudgement,
         answer: &Answer,
         server: usize,
-        secret: &Secret,
+        (path, secret): (&str, &Secret),
     ) -> PbxTokenAnswer {
-        let body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+        let mut body = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
+        // Users do not get to see here either what is hidden in the API's other answers.
+        if let Some(rule) = self.profile.redaction(path) {
+            rule.hide_in(&mut body);
+        }
         match (judgement, body) {
             (TokenJudgement::Granted(found), Value::Object(fields)) => {
                 let FoundTokens { access, refresh, expires_in, owner } = found;

@@ -1,5 +1,7 @@
 //! Which fields of the API's answers users do not get to see: voicemail PINs and the like.
 
+use serde_json::Value;
+
 use super::paths::PathSet;
 
 /// Longest name that is looked for, in bytes.
@@ -76,6 +78,31 @@ impl Redaction {
             }
         }
         sight
+    }
+
+    /// Puts out of sight what is hidden in a JSON text that is at hand as a whole.
+    pub fn hide_in(&self, answer: &mut Value) {
+        self.hide(answer, self.whole(), 0);
+    }
+
+    fn hide(&self, value: &mut Value, sight: Sight, depth: usize) {
+        let within = |at: At<'_>| self.within(sight.leading, depth, at);
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            hidden if sight.hidden => *hidden = self.with.as_str().into(),
+            Value::Array(items) => {
+                for (index, item) in (0..).zip(items) {
+                    self.hide(item, within(At::Index(index)), depth + 1);
+                }
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let name = Some(name.as_bytes()).filter(|name| name.len() <= LONGEST_NAME);
+                    self.hide(member, within(At::Member(name)), depth + 1);
+                }
+            }
+            Value::Number(_) | Value::String(_) => {}
+        }
     }
 
     /// Whether members of this name are hidden wherever they are.
@@ -187,6 +214,24 @@ mod tests {
         assert!(!rule.within(second.leading, 2, member("PIN")).hidden, "pointers are exact");
         let long = rule.within(whole.leading, 0, At::Member(None));
         assert_eq!(long, Sight { hidden: false, leading: 0b100 });
+    }
+
+    /// R-F4: what is at hand as a whole is hidden as what streams by.
+    #[test]
+    fn whole_answers_are_hidden_in() {
+        let section =
+            "paths = [\"/api/*\"]\nmembers = [\"pin\"]\npointers = [\"/a/*/code\"]\nwith = \"*\"";
+        let profile = with_section(section).unwrap();
+        let mut answer = serde_json::json!({
+            "PIN": "48271", "pins": "1", "user": "48271", "x": [{ "pin": 48271 }, { "pin": null }],
+            "a": [{ "code": "48271" }, { "b": { "code": "1" } }], "code": "1",
+        });
+        profile.redaction("/api/token").unwrap().hide_in(&mut answer);
+        let expected = serde_json::json!({
+            "PIN": "*", "pins": "1", "user": "48271", "x": [{ "pin": "*" }, { "pin": null }],
+            "a": [{ "code": "*" }, { "b": { "code": "1" } }], "code": "1",
+        });
+        assert_eq!(answer, expected);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub async fn answered(
         user_agent: &record.user_agent,
     };
     let opened = services.open_session(&account, pbx, how).await?;
+    // It is a success only now (R-C5).
+    services.attempts.unlock(&record.login.to_string()).await?;
     services.audit.record(
         SecurityEvent::of("login", "portal", &record.login)
             .from_client(client)

@@ -119,10 +119,9 @@ async fn judged(services: &Services, attempt: &LoginAttempt) -> Result<LoginOutc
     }
 }
 
-/// Whether the PBX has only asked its second question of somebody who came with a PIN.
+/// Whether the PBX has only asked its second question so far.
 fn is_unproved(opened: &Opened) -> bool {
-    let record = opened.session.record();
-    record.progress == Progress::Challenge && record.obtained_with == ObtainedWith::Pin
+    opened.session.record().progress == Progress::Challenge
 }
 
 /// Whether it was an initial password that opened this session (R-E1).
@@ -137,9 +136,9 @@ enum Verdict {
 }
 
 impl Verdict {
-    /// Whether it proves nothing about the portal password or the PIN: a second question that is
-    /// not answered yet; or an initial password, which works more than once: were failures
-    /// forgotten for it, its holder could guess those without end.
+    /// Whether it is no whole login: a second question that is not answered yet, or an initial
+    /// password, which works more than once. Were failures forgotten for these, their holder could
+    /// guess the rest (codes at the API, the portal password) without end.
     fn is_unproved(&self) -> bool {
         matches!(self, Self::Opened(opened) if is_unproved(opened) || is_replacing(opened))
     }

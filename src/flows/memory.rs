@@ -1,6 +1,7 @@
 //! What this process remembers for a while so as not to ask or compute again. Bounded; losing any
 //! of it costs time and nothing else.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,14 @@ const TOKENS: u64 = 100_000;
 const OWNERS: u64 = 100_000;
 /// Secrets that were refused.
 const REFUSED: u64 = 100_000;
+/// Places at which a name is locked.
+const LOCKED: u64 = 100_000;
+/// Bearers of nobody, and where they come from.
+const STRANGERS: u64 = 100_000;
 /// Applications for which the PBX is asked for another token.
 const RENEWALS: u64 = 100_000;
+/// After this time the PBX is asked again whose a bearer is.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
 /// Nothing here is kept longer, whatever the clock of the policies says.
 const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -56,6 +63,9 @@ pub struct Memory {
     tokens: Cache<TokenHash, KnownToken>,
     owners: Cache<TokenHash, (LoginName, Timestamp)>,
     refused: Cache<Tried, (RefusedAs, Timestamp)>,
+    locked: Cache<TokenHash, Timestamp>,
+    strangers: Cache<TokenHash, Timestamp>,
+    places: Cache<IpAddr, (Timestamp, u32)>,
     renewals: Cache<SessionId, Arc<Renewal>>,
 }
 
@@ -75,6 +85,9 @@ impl Default for Memory {
             tokens: cache(TOKENS),
             owners: cache(OWNERS),
             refused: cache(REFUSED),
+            locked: cache(LOCKED),
+            strangers: cache(STRANGERS),
+            places: cache(STRANGERS),
             renewals: cache(RENEWALS),
         }
     }
@@ -95,8 +108,45 @@ impl Memory {
     /// Whose bearer this is, if that was asked for less than a minute ago.
     pub fn owner(&self, hash: &TokenHash, now: Timestamp) -> Option<LoginName> {
         let (owner, asked_at) = self.owners.get(hash)?;
-        let age = now.duration_since(asked_at).unsigned_abs();
-        (age < Duration::from_secs(60)).then_some(owner)
+        is_recent(asked_at, now).then_some(owner)
+    }
+
+    /// Whether the PBX said less than a minute ago that it does not know this bearer.
+    pub(super) fn is_stranger(&self, hash: &TokenHash, now: Timestamp) -> bool {
+        let asked_at = self.strangers.get(hash);
+        asked_at.is_some_and(|at| is_recent(at, now))
+    }
+
+    /// Remembers that it does not.
+    pub(super) fn keep_stranger(&self, hash: TokenHash, from: Option<IpAddr>, now: Timestamp) {
+        self.strangers.insert(hash, now);
+        if let Some(from) = from {
+            let since = self.places.get(&from).filter(|(since, _)| is_recent(*since, now));
+            let (since, count) = since.unwrap_or((now, 0));
+            self.places.insert(from, (since, count + 1));
+        }
+    }
+
+    /// How many of them came from this address in this minute. Counted without a lock: it may be
+    /// one too few.
+    pub(super) fn strangers_from(&self, address: IpAddr, now: Timestamp) -> u32 {
+        let counted = self.places.get(&address).filter(|(since, _)| is_recent(*since, now));
+        counted.map_or(0, |(_, count)| count)
+    }
+
+    /// Whether a name was found locked at this place, and still is.
+    pub(super) fn is_locked(&self, place: &TokenHash, now: Timestamp) -> bool {
+        self.locked.get(place).is_some_and(|until| now < until)
+    }
+
+    /// An administrator has unlocked it.
+    pub(super) fn forget_locked(&self, place: &TokenHash) {
+        self.locked.invalidate(place);
+    }
+
+    /// Remembers until when it is.
+    pub(super) fn keep_locked(&self, place: TokenHash, until: Timestamp) {
+        self.locked.insert(place, until);
     }
 
     /// Remembers whose it is.
@@ -122,6 +172,10 @@ impl Memory {
     pub(super) fn keep_refused(&self, tried: Tried, refused: RefusedAs, now: Timestamp) {
         self.refused.insert(tried, (refused, now));
     }
+}
+
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at).unsigned_abs() < ASKED_AGAIN
 }
 
 fn cache<K, V>(capacity: u64) -> Cache<K, V>

@@ -18,6 +18,10 @@ const KEEP_CODES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// of a mail is kept beside the one on file.
 const KEEP_MAILS: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long a token is remembered after its end: what was ended here, and what the PBX takes longer
+/// than it said, is not taken for one from before Passgate (R-F6).
+const KEEP_TOKENS: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// How long a campaign is remembered after its end. Reminders go out at most a year before a date.
 const KEEP_CAMPAIGNS: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -40,7 +44,7 @@ pub async fn sweep(services: &Services) -> Result<(), Unavailable> {
     let idle_before = now - policies.session.idle;
     let created_before = policies.session.absolute.map(|life| now - life);
     services.sessions.purge(idle_before, created_before, now).await?;
-    services.tokens.purge(now).await?;
+    services.tokens.purge(now - KEEP_TOKENS).await?;
     // Public forms are counted in the same place, perhaps over a longer time.
     let forms = policies.public_forms_per_address.map_or(Duration::ZERO, |limit| limit.per);
     let longest =

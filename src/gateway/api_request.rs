@@ -18,7 +18,7 @@ use super::gate::Admitted;
 use super::intercept::login::without_port;
 use super::pipeline::Pipeline;
 use super::route::Route;
-use super::{bearer, entry};
+use super::{bearer, entry, forward};
 use crate::domain::grant::GrantKind;
 use crate::domain::secret::Secret;
 use crate::domain::session::{ObtainedWith, Standing};
@@ -31,6 +31,10 @@ use crate::web::ErrorKind;
 
 /// RFC 6750 §2.2 and §2.3 let a token stand in body or query; RFC 9700 §4.3.2 says not to.
 pub(super) const TOKEN_FIELD: &str = "access_token";
+
+/// A connection that stays open on a token from before Passgate is closed after this time: there is
+/// no session whose end would close it, and whoever opens it again is asked again.
+const LEGACY_STREAM: Duration = Duration::from_secs(5 * 60);
 
 impl Pipeline {
     /// What an API request shows besides a cookie. The family that it belongs to goes into `ctx`.
@@ -52,7 +56,7 @@ impl Pipeline {
             });
         }
         let Some(login) = self.basic_login(head) else { return Ok(Shown::Nothing) };
-        Ok(match basic::cached(&self.services, &login) {
+        Ok(match basic::cached(&self.services, &login, ctx.client) {
             Some(BasicOutcome::Known { session, standing }) => {
                 belongs(ctx, Admitted { session, standing })
             }
@@ -169,7 +173,10 @@ impl Pipeline {
         match owner::legacy_passes_until(&self.services, &self.profile, token, caller).await {
             Ok(Some(until)) => {
                 self.metrics.legacy_token("access");
-                ctx.passes_until = Some(until);
+                let head = session.req_header();
+                let lasts = forward::asks_websocket(head) || forward::asks_event_stream(head);
+                let again = self.services.clock.now() + LEGACY_STREAM;
+                ctx.passes_until = Some(if lasts { until.min(again) } else { until });
                 self.forward(session, ctx, route).await
             }
             Ok(None) => self.refuse_api(session, ctx, ApiRefusal::BadToken).await,

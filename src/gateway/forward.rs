@@ -154,6 +154,9 @@ pub(super) fn body(
     end_of_stream: bool,
     ctx: &mut Exchange,
 ) -> pingora::Result<()> {
+    if ctx.passes_until.is_some_and(|until| pipeline.services.clock.now() >= until) {
+        return Err(Error::explain(ErrorType::ConnectionClosed, "token over").into_down());
+    }
     if ctx.watch.is_some() {
         if body.as_ref().is_some_and(|data| super::websocket::is_interaction(data))
             && let Some(live) = ctx.session()

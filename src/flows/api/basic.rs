@@ -2,6 +2,7 @@
 //! once. What passes is a family that lives as long as an access token, so that the hash is paid
 //! once and not per request; the PBX is shown the PIN in its place.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use super::renew::NotRenewed;
 use super::{CHANNEL, Caller};
 use crate::domain::account::{Account, AccountState};
 use crate::domain::grant::{Grant, GrantKind, PbxAccess, TokenHash};
+use crate::domain::lockout::counted_address;
 use crate::domain::login_decision::{Check, Decision, login_decision};
 use crate::domain::login_name::LoginName;
 use crate::domain::rollout::Phase;
@@ -71,11 +73,17 @@ pub enum BasicOutcome {
     },
 }
 
-/// The family of a login that was judged before and still lives. One keyed hash, one look into
-/// memory.
-pub fn cached(services: &Services, login: &BasicLogin) -> Option<BasicOutcome> {
+/// The family of a login that was judged before, from the same place, and still lives. One keyed
+/// hash, one look into memory. Nothing of it where the name was locked: who guesses there would see
+/// by it which guess is right.
+pub fn cached(services: &Services, login: &BasicLogin, client: IpAddr) -> Option<BasicOutcome> {
+    let locked = services.memory.is_locked(&place_of(login, client), services.clock.now());
+    if locked { None } else { remembered(services, login, client) }
+}
+
+fn remembered(services: &Services, login: &BasicLogin, client: IpAddr) -> Option<BasicOutcome> {
     let now = services.clock.now();
-    let known = services.memory.token(&hash_of(services, login), now)?;
+    let known = services.memory.token(&hash_of(services, login, client), now)?;
     living(services, known.session)
 }
 
@@ -85,7 +93,7 @@ pub async fn log_in(
     login: &BasicLogin,
     caller: Caller<'_>,
 ) -> Result<BasicOutcome, Outage> {
-    if let Some(known) = found(services, login).await? {
+    if let Some(known) = found(services, login, caller.client).await? {
         return Ok(known);
     }
     let begun = Instant::now();
@@ -138,11 +146,24 @@ fn name_in(access: &PbxAccess) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// Keyed: nobody with the store alone can try passwords on it.
-fn hash_of(services: &Services, login: &BasicLogin) -> TokenHash {
-    let credential = zeroize::Zeroizing::new(format!("{}\0{}", login.typed, login.secret.expose()));
+/// Keyed: nobody with the store alone can try passwords on it. It holds for one client address: from
+/// any other one, a guess must be counted, however right it was elsewhere.
+fn hash_of(services: &Services, login: &BasicLogin, client: IpAddr) -> TokenHash {
+    let (name, address) = (name_of(login), counted_address(client, &[]));
+    let credential =
+        zeroize::Zeroizing::new(format!("{address:?}\0{name}\0{}", login.secret.expose()));
     let fingerprint = services.vault.fingerprint("basic login", credential.as_bytes());
     TokenHash::of(&Uuid::from_bytes(fingerprint).simple().to_string())
+}
+
+/// Who logs in from where.
+fn place_of(login: &BasicLogin, client: IpAddr) -> TokenHash {
+    TokenHash::of(&format!("{:?}\0{}", counted_address(client, &[]), name_of(login)))
+}
+
+/// With its tenant: what was typed may lean on the host's name.
+fn name_of(login: &BasicLogin) -> String {
+    login.login.as_ref().map_or_else(|| login.typed.clone(), ToString::to_string)
 }
 
 fn living(services: &Services, session: Arc<LiveSession>) -> Option<BasicOutcome> {
@@ -153,11 +174,19 @@ fn living(services: &Services, session: Arc<LiveSession>) -> Option<BasicOutcome
     }
 }
 
-async fn found(services: &Services, login: &BasicLogin) -> Result<Option<BasicOutcome>, Outage> {
-    if let Some(known) = cached(services, login) {
+async fn found(
+    services: &Services,
+    login: &BasicLogin,
+    client: IpAddr,
+) -> Result<Option<BasicOutcome>, Outage> {
+    let now = services.clock.now();
+    if services.memory.is_locked(&place_of(login, client), now) {
+        return Ok(None);
+    }
+    if let Some(known) = remembered(services, login, client) {
         return Ok(Some(known));
     }
-    let (hash, now) = (hash_of(services, login), services.clock.now());
+    let hash = hash_of(services, login, client);
     let noted = services.tokens.find(&hash).await?.filter(|noted| noted.expires_at > now);
     let Some(noted) = noted else { return Ok(None) };
     let Some(session) = family_of(services, &noted.family, GrantKind::Basic).await? else {
@@ -182,15 +211,21 @@ async fn judged(
     };
     let judge = async {
         // Twenty requests at once are judged one after the other: by now one of them has passed.
-        if let Some(known) = cached(services, login) {
+        if let Some(known) = remembered(services, login, caller.client) {
             return Ok(Judged::Right(known));
         }
         check_and_decide(services, login, caller).await
     };
     let outcome = match guarded(services, &who, judge).await? {
-        Guarded::Passed(outcome) => outcome,
+        Guarded::Passed(outcome) => {
+            services.memory.forget_locked(&place_of(login, caller.client));
+            outcome
+        }
         Guarded::Refused => return Ok(BasicOutcome::Refused),
-        Guarded::Locked { until } => return Ok(BasicOutcome::Locked { until }),
+        Guarded::Locked { until } => {
+            services.memory.keep_locked(place_of(login, caller.client), until);
+            return Ok(BasicOutcome::Locked { until });
+        }
     };
     let result = match &outcome {
         BasicOutcome::Known { .. } => "ok",
@@ -344,7 +379,7 @@ async fn open(
         // The account was changed while it was judged.
         return Ok(Judged::Unproved(BasicOutcome::Refused));
     };
-    let hash = hash_of(services, attempt);
+    let hash = hash_of(services, attempt, caller.client);
     let family = session.record().id;
     let noted = NotedToken { hash, usage: TokenUse::Access, family, expires_at };
     // Not noted (it has ended meanwhile): the next request is judged anew.

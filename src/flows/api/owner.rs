@@ -1,6 +1,8 @@
 //! Whose is a bearer token that the PBX made and that we do not know? Pages of the PBX hand theirs
 //! to their scripts (R-F5), and there are those from before Passgate stood in front (R-F6).
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -9,11 +11,16 @@ use serde_json::Value;
 use super::Caller;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::grant::TokenHash;
+use crate::domain::lockout::counted_address;
 use crate::domain::login_name::LoginName;
 use crate::domain::rollout::Phase;
 use crate::domain::secret::Secret;
 use crate::flows::{Outage, Services};
 use crate::profile::Profile;
+
+/// So many bearers of nobody from one address does the PBX see in a minute: it may ban who shows
+/// more, and that would be Passgate.
+const MOST_STRANGERS: u32 = 120;
 
 /// The account that a JWT of the PBX names in its claims; `None` for any other token.
 ///
@@ -89,11 +96,21 @@ async fn by_the_pbx(
     if let Some(owner) = services.memory.owner(&hash, now) {
         return Ok(Some(owner));
     }
+    // An app that polls with a dead token, or somebody who makes them up, is no load for the PBX.
+    if services.memory.is_stranger(&hash, now) {
+        return Ok(None);
+    }
     let Caller { client, user_agent, host } = caller;
+    let address = counted_address(client, &services.policies.lockout.offices);
+    if address.is_some_and(|address| services.memory.strangers_from(address, now) >= MOST_STRANGERS)
+    {
+        return Err(Outage::Busy(Duration::from_secs(60)));
+    }
     let asked = services.issuer.owner(&Secret::new(token), user_agent, client, host).await;
     let owner = asked.map_err(Outage::Pbx)?;
-    if let Some(owner) = &owner {
-        services.memory.keep_owner(hash, owner.clone(), now);
+    match &owner {
+        Some(owner) => services.memory.keep_owner(hash, owner.clone(), now),
+        None => services.memory.keep_stranger(hash, address, now),
     }
     Ok(owner)
 }

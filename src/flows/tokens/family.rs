@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Issued, answer, refresh_token};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, AccountId};
 use crate::domain::api_client::ClientCredentials;
 use crate::domain::grant::{Grant, GrantKind, PbxAccess, TokenHash};
 use crate::domain::jar::Jar;
 use crate::domain::secret::Secret;
 use crate::domain::session::{LiveSession, ObtainedWith, Progress, SessionRecord, SessionToken};
-use crate::flows::Services;
+use crate::flows::{KnownToken, Services};
 use crate::ports::{NotedToken, PbxTokens, TokenUse, Unavailable};
 
 /// What a family begins with.
@@ -61,8 +61,31 @@ impl Services {
             grant: Some(Box::new(new.grant)),
             access: Some(Arc::new(new.access)),
         });
-        Ok(Some(session.await?).filter(|session| !session.has_ended()))
+        let opened = Some(session.await?).filter(|session| !session.has_ended());
+        if opened.is_some() {
+            let (services, account) = (self.clone(), new.account.id);
+            tokio::spawn(async move {
+                if let Err(error) = end_forgotten(&services, account).await {
+                    tracing::warn!(%error, "applications that nobody uses were not ended");
+                }
+            });
+        }
+        Ok(opened)
     }
+}
+
+/// So many families an account has at most. An application that asks for new tokens each time and
+/// never comes back to those before must not fill the store.
+const MOST: usize = 100;
+
+/// Ends those above [`MOST`] that were not used for longest.
+async fn end_forgotten(services: &Services, account: AccountId) -> Result<(), Unavailable> {
+    // The last used come first.
+    let sessions = services.sessions.of_account(account).await?;
+    for forgotten in sessions.iter().filter(|session| !session.is_portal()).skip(MOST) {
+        services.sessions.end(&forgotten.id).await?;
+    }
+    Ok(())
 }
 
 /// Opens a family on tokens of the PBX and says what its client gets. `None` if the account was
@@ -97,8 +120,8 @@ pub(super) async fn hand_out(
     let issued = match opened.await? {
         None => None,
         Some(session) if kind == GrantKind::Pass => {
-            let noted = services.tokens.note(&noted(services, &session, &tokens), &[]).await?;
-            noted.then(|| answer::passed(services, &session, &tokens))
+            let stored = note(services, &session, &tokens, &[]).await?;
+            stored.then(|| answer::passed(services, &session, &tokens))
         }
         Some(session) => {
             let refresh = refresh_token::make(services, &session.record().id, 0);
@@ -136,12 +159,25 @@ pub(super) fn passed(services: &Services, tokens: &PbxTokens) -> PbxAccess {
     PbxAccess { authorization: Secret::new(""), refresh: None, ..access(services, tokens) }
 }
 
-/// The PBX's tokens, as they are known here.
-pub(super) fn noted(
+/// Takes down the PBX's tokens; those that they replace are spent. `false` as
+/// [`TokenStore::note`](crate::ports::TokenStore::note) says it.
+pub(super) async fn note(
     services: &Services,
-    session: &LiveSession,
+    session: &Arc<LiveSession>,
     tokens: &PbxTokens,
-) -> Vec<NotedToken> {
+    replaced: &[TokenHash],
+) -> Result<bool, Unavailable> {
+    let noted = noted(services, session, tokens);
+    let stored = services.tokens.note(&noted, replaced).await?;
+    // A PBX may give a token once more that was known here by a family that has ended.
+    for token in noted.iter().filter(|token| stored && token.usage == TokenUse::Access) {
+        let known = KnownToken { session: Arc::clone(session), expires_at: token.expires_at };
+        services.memory.keep_token(token.hash, known);
+    }
+    Ok(stored)
+}
+
+fn noted(services: &Services, session: &LiveSession, tokens: &PbxTokens) -> Vec<NotedToken> {
     let end = answer::end(session);
     let expires_at = tokens.expires_in.map_or(end, |life| end.min(services.clock.now() + life));
     let family = session.record().id;

@@ -194,8 +194,9 @@ async fn with_password(
                 return hand_over(services, ask, &account, *tokens, grant).await;
             }
             Said::Question(question) => {
+                // Half a login forgets no failure: else its codes could be guessed without end.
                 let outcome = TokenOutcome::Challenge(Challenge(question));
-                return Ok(Judged::Right((outcome, "challenge")));
+                return Ok(Judged::Unproved((outcome, "challenge")));
             }
             // The PBX accepted the PIN when it asked for the code.
             Said::PinRefused if ask.continued => return Ok(wrong("bad_code")),
@@ -224,11 +225,26 @@ async fn with_pin(
         family::forget(services, &ask.endpoint, tokens);
         return Ok(wrong("bad_password"));
     }
+    // A PBX may know a user by other names, too: a PIN opens no account by one of them (R-A5).
+    if let Some(owner) = tokens.owner.as_ref().filter(|owner| *owner != login)
+        && !pin_opens(services, owner).await?
+    {
+        family::forget(services, &ask.endpoint, tokens);
+        return Ok(wrong("other_name"));
+    }
     keep_pin(services, account.id, &ask.secret).await?;
     if notice {
         tell_owner(services, &account);
     }
     hand_over(services, ask, &account, tokens, "pin").await
+}
+
+/// Whether the account that the PBX names, if there is one, is still opened by a PIN.
+async fn pin_opens(services: &Services, owner: &LoginName) -> Result<bool, Outage> {
+    let account = services.accounts.find(owner).await?;
+    let state = account.as_ref().map_or(AccountState::PinOnly, Account::state);
+    let phase = services.policies.rollout.phase(owner.tenant(), services.clock.now());
+    Ok(state == AccountState::PinOnly && phase < Phase::Force)
 }
 
 /// Opens the family. `grant` names what the tokens were obtained by.

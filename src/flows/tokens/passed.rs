@@ -1,7 +1,7 @@
 //! A refresh token of the PBX that went through our hands (mode `pass`): the PBX rotates it, and we
 //! take down the new ones.
 
-use super::family::{forget, noted};
+use super::family::{forget, note};
 use super::refresh::{ask_pbx, family, record};
 use super::{Issued, RefreshAsk, TokenRefusal, answer};
 use crate::domain::grant::{GrantKind, TokenHash};
@@ -29,7 +29,7 @@ pub(super) async fn refresh(
     // A PBX that does not rotate its refresh tokens leaves the one that was shown.
     let stays = tokens.refresh.as_ref().is_none_or(|new| new.same_as(&ask.refresh));
     let replaced: &[TokenHash] = if stays { &[] } else { &[shown.hash] };
-    if !services.tokens.note(&noted(services, &session, &tokens), replaced).await? {
+    if !note(services, &session, &tokens, replaced).await? {
         // The family ended, or somebody else was faster, while the PBX was asked.
         forget(services, &ask.endpoint, tokens);
         return Ok(Err(TokenRefusal::RefreshInvalid));

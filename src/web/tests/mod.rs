@@ -24,6 +24,7 @@ mod own_sessions;
 mod reject;
 mod shared_address;
 mod surface;
+mod token_intruders;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -276,9 +276,12 @@ async fn a_pause_takes_back_what_waits(world: World) {
     let accounts = accounts(&world, 6).await;
     let id = campaign_for(&world, &accounts).await;
     feed(&world, id, 4).await;
-    let under_way = claim(&world, 1).await;
-    // One of them asked for it.
-    let own = world.mail(&accounts[3], MailKind::Welcome);
+    let claimed = world.outbox.claim(world.now(), LEASE, Portion::of(1)).await.unwrap();
+    let [first] = &claimed[..] else { panic!("one leaves") };
+    let under_way = [first.mail.id];
+    // One whose mail still waits asked for it.
+    let waits = accounts[..4].iter().find(|account| account.id != first.mail.account).unwrap();
+    let own = world.mail(waits, MailKind::Welcome);
     let limit = MailLimit { most: 3, per: LEASE, again_after: LEASE, address: AddressLimit::NONE };
     assert_eq!(world.outbox.enqueue(own, limit).await.unwrap(), Enqueued::Now);
     let planned: Vec<_> = world.campaigns.next(id, 10).await.unwrap();

@@ -177,6 +177,8 @@ async fn every_mail(world: &Mailed) -> Vec<Received> {
     let sent = gateway.command(&["campaign", "start", "reminder", &bob]).await;
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     mails.push(smtp.mail_to(BOB).await);
+    assert_eq!(gateway.app().log_in(&bob, "62342").await.status, 200);
+    mails.push(smtp.mail_to(BOB).await);
     gateway.set_clock(at("reject")).await;
     gateway.client().log_in(&bob, "62342").await;
     mails.push(smtp.mail_to(BOB).await);

@@ -43,6 +43,7 @@ pub enum Who {
     PassgateWithLink,
     PassgateWithNotice,
     PassgateWithToken,
+    PassgateHidingNothing,
 }
 
 impl Who {
@@ -54,7 +55,8 @@ impl Who {
             Self::Passgate => "**Passgate**, live session",
             Self::PassgateWithLink => "**Passgate**, live session, link and warning put in",
             Self::PassgateWithNotice => "**Passgate**, live session, notice put in",
-            Self::PassgateWithToken => "**Passgate**, access token of its own",
+            Self::PassgateWithToken => "**Passgate**, access token of its own, PINs hidden",
+            Self::PassgateHidingNothing => "**Passgate**, access token of its own",
         }
     }
 }
@@ -103,16 +105,23 @@ impl Contestant {
             Who::Passgate
             | Who::PassgateWithLink
             | Who::PassgateWithNotice
-            | Who::PassgateWithToken => {
+            | Who::PassgateWithToken
+            | Who::PassgateHidingNothing => {
                 let more = match who {
                     Who::PassgateWithLink => AS_IT_COMES,
                     Who::PassgateWithNotice => WARN,
-                    Who::PassgateWithToken => OWN_TOKENS,
+                    Who::PassgateWithToken | Who::PassgateHidingNothing => OWN_TOKENS,
                     _ => QUIET,
                 };
-                let gateway = Gateway::start(setup, Home::new(setup, more), Some(1)).await;
+                let home = match who {
+                    Who::PassgateHidingNothing => Home::hiding_nothing(setup, more),
+                    _ => Home::new(setup, more),
+                };
+                let gateway = Gateway::start(setup, home, Some(1)).await;
                 let shown = match who {
-                    Who::PassgateWithToken => ("authorization", gateway.bearer(setup).await),
+                    Who::PassgateWithToken | Who::PassgateHidingNothing => {
+                        ("authorization", gateway.bearer(setup).await)
+                    }
                     _ => ("cookie", gateway.session(setup).await),
                 };
                 let address = gateway.https;
@@ -146,7 +155,7 @@ impl Contestant {
     /// Whether it has anything to do with `workload`.
     fn takes(&self, workload: Workload) -> bool {
         match (self.who, workload) {
-            (Who::PassgateWithToken, _) => workload == API,
+            (Who::PassgateWithToken | Who::PassgateHidingNothing, _) => workload == API,
             (Who::Passgate, _) => workload != API,
             (Who::PassgateWithLink | Who::PassgateWithNotice, _) => workload.path == PAGE,
             (Who::NginxWithAuth, _) => workload != API,
@@ -227,6 +236,7 @@ pub async fn run(plan: &Plan, setup: &Setup) {
         Who::Passgate,
         Who::PassgateWithLink,
         Who::PassgateWithNotice,
+        Who::PassgateHidingNothing,
         Who::PassgateWithToken,
     ];
     if setup.nginx.is_some() {

@@ -12,6 +12,7 @@ use super::comparison::Setup;
 use super::process::Process;
 use super::tls::Http;
 use super::upstream::{PIN, TOKENS};
+use passgate::profile::Profile;
 
 /// The binary that is measured.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_passgate");
@@ -46,7 +47,22 @@ pub struct Home {
 
 impl Home {
     pub fn new(setup: &Setup, rollout: &str) -> Self {
+        Self::of_profile(setup, rollout, Profile::builtin("netsapiens").unwrap())
+    }
+
+    /// The same with a profile that hides nothing in the API's answers.
+    pub fn hiding_nothing(setup: &Setup, rollout: &str) -> Self {
+        let text = Profile::builtin("netsapiens").unwrap();
+        let at = text.find("[[redact]]").expect("it hides something");
+        let rest = &text[at + 1..];
+        let behind = rest.find("\n[").map_or("", |end| &rest[end..]);
+        Self::of_profile(setup, rollout, &format!("{}{behind}", &text[..at]))
+    }
+
+    fn of_profile(setup: &Setup, rollout: &str, profile: &str) -> Self {
         let directory = TempDir::new().unwrap();
+        let file = directory.path().join("profile.toml");
+        std::fs::write(&file, profile).unwrap();
         let text = format!(
             r#"
 data_dir = "{data}"
@@ -61,7 +77,7 @@ key = "{key}"
 [upstream]
 servers = ["http://{upstream}"]
 [portal]
-profile = "netsapiens"
+profile = "{profile}"
 [limits]
 connections_per_address = 100000
 [log]
@@ -73,6 +89,7 @@ access = false
             certificate = setup.certificate.certificate.display(),
             key = setup.certificate.key.display(),
             upstream = setup.upstream.address,
+            profile = file.display(),
         );
         std::fs::write(directory.path().join("passgate.toml"), text).unwrap();
         Self { directory }

@@ -295,6 +295,24 @@ impl SessionStore for CachedSessions {
         self.durable.count().await
     }
 
+    async fn surplus_families(
+        &self,
+        account: AccountId,
+        most: usize,
+    ) -> Result<Vec<SessionId>, Unavailable> {
+        let mut families = self.durable.families_of(account).await?;
+        if families.len() <= most {
+            return Ok(Vec::new());
+        }
+        for (id, seen) in &mut families {
+            if let Some(session) = self.registered(id) {
+                *seen = session.last_seen().max(*seen);
+            }
+        }
+        families.sort_by_key(|(_, seen)| std::cmp::Reverse(*seen));
+        Ok(families.into_iter().skip(most).map(|(id, _)| id).collect())
+    }
+
     async fn count_families(&self) -> Result<u64, Unavailable> {
         self.durable.count_families().await
     }

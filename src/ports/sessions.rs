@@ -57,6 +57,13 @@ pub trait SessionStore: Send + Sync {
     /// How many portal sessions there are.
     async fn count(&self) -> Result<u64, Unavailable>;
 
+    /// The families of an account above the `most` that were used last.
+    async fn surplus_families(
+        &self,
+        account: AccountId,
+        most: usize,
+    ) -> Result<Vec<SessionId>, Unavailable>;
+
     /// How many families of tokens there are.
     async fn count_families(&self) -> Result<u64, Unavailable>;
 }

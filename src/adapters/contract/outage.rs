@@ -137,6 +137,7 @@ async fn every_answer_is_unavailable(world: World) {
     sessions.purge(now, None, now).await.unwrap_err();
     sessions.count().await.unwrap_err();
     sessions.count_families().await.unwrap_err();
+    sessions.surplus_families(id, 1).await.unwrap_err();
     sessions.revalidate().await.unwrap_err();
     // The hot path goes on: who is signed in stays so while the store is away.
     assert!(!session.has_ended());

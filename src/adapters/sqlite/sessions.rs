@@ -332,6 +332,23 @@ impl SqliteSessions {
         self.counted("SELECT count(*) FROM sessions WHERE expires_at IS NULL").await
     }
 
+    /// The families of an account and when each was last used, as far as the table knows. Nothing is
+    /// unsealed for it: every login of an application asks.
+    pub(crate) async fn families_of(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<(SessionId, Timestamp)>, Unavailable> {
+        let rows = sqlx::query(
+            "SELECT id, last_seen FROM sessions WHERE account = ? AND grant_kind IS NOT NULL",
+        )
+        .bind(account.0.as_bytes().as_slice())
+        .fetch_all(self.database.readers())
+        .await
+        .map_err(unavailable)?;
+        let seen = |row| SqliteRow::try_get(row, "last_seen").map_err(unavailable);
+        rows.iter().map(|row| Ok((session_id(row)?, seen(row).and_then(from_micros)?))).collect()
+    }
+
     /// How many families of tokens there are.
     pub(crate) async fn count_families(&self) -> Result<u64, Unavailable> {
         self.counted("SELECT count(*) FROM sessions WHERE expires_at IS NOT NULL").await

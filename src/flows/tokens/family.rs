@@ -80,10 +80,8 @@ const MOST: usize = 100;
 
 /// Ends those above [`MOST`] that were not used for longest.
 async fn end_forgotten(services: &Services, account: AccountId) -> Result<(), Unavailable> {
-    // The last used come first.
-    let sessions = services.sessions.of_account(account).await?;
-    for forgotten in sessions.iter().filter(|session| !session.is_portal()).skip(MOST) {
-        services.sessions.end(&forgotten.id).await?;
+    for forgotten in services.sessions.surplus_families(account, MOST).await? {
+        services.sessions.end(&forgotten).await?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ async fn an_address_that_nobody_has_is_not_written_to() {
     let (status, problem) = gateway.api("POST", &retry, Value::Null).await;
     assert_eq!((status, &problem["reason"]), (422, &json!("bounced")), "{problem}");
     assert_eq!(gateway.outbox().await.len(), 1, "nothing was queued");
-    assert!(gateway.log().contains("address_bounced"), "{}", gateway.log());
+    gateway.logs("address_bounced").await;
 
     gateway.put_on_file(&login, "jane@corp.example").await;
     assert!(gateway.account(&login).await["bounced"].is_null());

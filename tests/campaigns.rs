@@ -292,7 +292,7 @@ async fn a_cancelled_bulk_is_over() {
     adds_up(&over);
     assert_eq!(count(&over, "sent") + count(&over, "dropped"), 100, "{over}");
     assert_eq!(world.tell(&campaign, "resume").await.0, 409);
-    let log = world.gateway.log();
+    let log = world.gateway.logs("campaign_cancelled").await;
     for event in ["campaign_started", "campaign_cancelled"] {
         assert!(log.contains(event), "{event} is not in the log");
     }

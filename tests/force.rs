@@ -243,7 +243,7 @@ async fn an_old_session_proves_itself_again() {
     assert_eq!(browser.post("/account/set-password", &with_proof("50505")).await.status, 403);
     assert_eq!(pbx.pin_of(&alice().login), alice().pin);
     // fail2ban reads it like a wrong login (R-G5).
-    assert!(gateway.log().contains("authentication failure; channel=page"), "{}", gateway.log());
+    gateway.logs("authentication failure; channel=page").await;
     let saved = browser.post("/account/set-password", &with_proof(&alice().pin)).await;
     assert!(is_in(&saved), "{}", saved.text());
 }

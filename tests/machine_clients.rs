@@ -70,7 +70,7 @@ async fn paths_and_methods_are_let_in() {
     }
     let metrics = gateway.metrics().await;
     assert!(metrics.contains("passgate_machine_requests_total{client=\"phones\"} "), "{metrics}");
-    let log = gateway.log();
+    let log = gateway.logs("path=/cfg/0004f2.xml").await;
     let line = log.lines().find(|line| line.contains("path=/cfg/0004f2.xml")).unwrap();
     assert!(line.contains(" machine=phones"), "{line}");
 }

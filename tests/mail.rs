@@ -35,7 +35,7 @@ async fn without_a_mail_server() {
     let gateway = gateway(&pbx, "").await;
     let (status, body) = readiness(&gateway).await;
     assert_eq!((status, &body["checks"]["mail"]), (200, &json!("off")), "{body}");
-    let log = gateway.log();
+    let log = gateway.logs("E-MAIL IS OFF").await;
     let warning = log.lines().find(|line| line.contains("E-MAIL IS OFF")).unwrap();
     assert!(warning.contains("WARN") && warning.contains("at reject, users"), "{warning}");
 }

@@ -294,6 +294,12 @@ impl Gateway {
         std::fs::read_to_string(self.directory.path().join("log.txt")).unwrap_or_default()
     }
 
+    /// The same, as soon as it holds these words: lines are written by a thread of their own.
+    pub async fn logs(&self, words: &str) -> String {
+        super::until(async || self.log().contains(words)).await;
+        self.log()
+    }
+
     /// Everything that it has written: its log, and each file of its data directory.
     pub fn written(&self) -> Vec<(String, Vec<u8>)> {
         let mut files = vec![("the log".to_owned(), self.log().into_bytes())];
